@@ -1,0 +1,135 @@
+//! One struct per plugin: parsing, defaults, validation, documentation and redaction come from the
+//! same declaration, made with [`config!`](crate::config!).
+
+mod declare;
+mod values;
+
+#[doc(hidden)]
+pub use declare::{read_groups, read_value};
+pub use values::{ByteSize, ConfigValue, ListenAddress, Millis, Names, Secret};
+
+use crate::{Problem, Settings};
+
+/// A key that a plugin understands: the material of the generated reference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigKey {
+    /// The key, relative to the plugin's prefix. `<name>.levels` stands for any name.
+    pub name: String,
+    /// What kind of value it takes, for people.
+    pub kind: &'static str,
+    /// The default as it would be written; `None` without one.
+    pub default: Option<&'static str>,
+    /// Whether it has to be given.
+    pub required: bool,
+    /// Whether its value is never shown.
+    pub secret: bool,
+    /// What it does.
+    pub doc: String,
+}
+
+/// The configuration of a plugin.
+pub trait Config: Sized {
+    /// Every key it understands.
+    fn keys() -> Vec<ConfigKey>;
+
+    /// What the plugin does: the documentation of the struct.
+    fn doc() -> String;
+
+    /// Takes its keys out of `settings`. `None` when there was a problem; all problems are reported.
+    fn read(settings: &mut Settings, problems: &mut Vec<Problem>) -> Option<Self>;
+
+    /// Reads and refuses keys that are left over.
+    fn read_all(mut settings: Settings) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let config = Self::read(&mut settings, &mut problems);
+        let keys = Self::keys();
+        settings.report_unknown(keys.iter().map(|key| key.name.as_str()), &mut problems);
+        match config {
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => Err(problems),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    crate::choice! {
+        /// Sizes.
+        enum Size { Small = "small", Large = "large" }
+    }
+
+    crate::config! {
+        /// One stream.
+        struct StreamConfig {
+            /// Levels.
+            "levels" => levels: Names,
+        }
+    }
+
+    fn small_needs_two(config: &RouterConfig) -> Vec<(&'static str, String)> {
+        if config.size == Size::Small && config.times < 2 {
+            vec![("times", "must be at least 2 when size is small".into())]
+        } else {
+            vec![]
+        }
+    }
+
+    crate::config! {
+        /// Routes
+        /// things.
+        check = small_needs_two;
+        struct RouterConfig {
+            /// How large.
+            "size" => size: Size = "large",
+            /// How often.
+            "times" => times: u32 = "1",
+            /// The password.
+            "password" => password: Option<Secret>;
+            /// Per stream.
+            .. streams: StreamConfig
+        }
+    }
+
+    #[test]
+    fn groups_collect_keys_under_names_with_dots() {
+        let settings = Settings::parse("r.properties", "a.b.levels=1,2\nc.levels=3\ntimes=4\n").unwrap();
+        let config = RouterConfig::read_all(settings).unwrap();
+        assert_eq!(config.streams["a.b"].levels.0, ["1", "2"]);
+        assert_eq!(config.streams["c"].levels.0, ["3"]);
+        assert_eq!((config.size, config.times), (Size::Large, 4));
+    }
+
+    #[test]
+    fn every_problem_is_reported_at_once_with_its_line() {
+        let settings = Settings::parse("r.properties", "size=tiny\ntimes=x\n\nlevls=1\n").unwrap();
+        let problems = RouterConfig::read_all(settings).unwrap_err();
+        let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            lines,
+            [
+                "r.properties:1: size: must be small, large, not \"tiny\"",
+                "r.properties:2: times: must be a whole number from 0 to 4294967295, not \"x\"",
+                "r.properties:4: levls: unknown key",
+            ]
+        );
+    }
+
+    #[test]
+    fn fields_that_do_not_go_together_are_reported_at_their_line() {
+        let settings = Settings::parse("r.properties", "\nsize=small\n\ntimes=1\n").unwrap();
+        let problems = RouterConfig::read_all(settings).unwrap_err();
+        assert_eq!(problems[0].to_string(), "r.properties:4: times: must be at least 2 when size is small");
+    }
+
+    #[test]
+    fn the_reference_knows_defaults_requirements_and_secrets() {
+        let keys = RouterConfig::keys();
+        assert_eq!(RouterConfig::doc(), "Routes things.");
+        assert_eq!(keys[0].default, Some("large"));
+        assert!(keys[2].secret && !keys[2].required);
+        assert_eq!(keys[3].name, "<name>.levels");
+    }
+}

@@ -1,0 +1,57 @@
+//! Sinks: where records leave.
+
+use async_trait::async_trait;
+
+use crate::{Error, Record, RecordError, TopicPartition};
+
+/// The next offset to be read of a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// Offset of the next record: one past the last durable one.
+    pub offset: i64,
+}
+
+/// Why a sink is asked to flush.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlushReason {
+    /// Time to make progress durable; a sink that collects large files may wait for its own rotation.
+    Tick,
+    /// The partitions are going away or the task stops.
+    Close,
+}
+
+/// How a sink reads its topics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SinkMode {
+    /// As a member of a consumer group, with committed offsets: every record once.
+    Group,
+    /// Every partition, from the latest record, no group, no commits (for people who look on).
+    Broadcast,
+}
+
+/// A place that records go to. One instance per task; records of one partition come in offset order.
+#[async_trait]
+pub trait Sink: Send {
+    /// How it reads its topics.
+    fn mode(&self) -> SinkMode {
+        SinkMode::Group
+    }
+
+    /// These partitions are ours now. Returns the positions that the sink itself holds durably (a
+    /// file's sidecar): the runner goes on from there instead of the group's offset.
+    async fn open(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Position>, Error>;
+
+    /// Takes records; they need not be durable yet. Returns the ones it rejects, by index into
+    /// `records`. On an error none of the batch counts as taken and the runner gives it again, from
+    /// the last durable position.
+    async fn write(&mut self, records: Vec<Record>) -> Result<Vec<(usize, RecordError)>, Error>;
+
+    /// Makes records durable and says up to where each partition is. Only then offsets move.
+    async fn flush(&mut self, reason: FlushReason) -> Result<Vec<Position>, Error>;
+
+    /// These partitions are no longer ours; called after a flush with [`FlushReason::Close`], or
+    /// without one when they were lost.
+    async fn close(&mut self, partitions: &[TopicPartition]) -> Result<(), Error>;
+}
