@@ -30,17 +30,29 @@ pub struct Error {
 impl Error {
     /// An error that trying again cannot mend.
     pub fn never(message: impl Into<String>) -> Self {
-        Self { retry: Retry::Never, message: message.into(), source: None }
+        Self {
+            retry: Retry::Never,
+            message: message.into(),
+            source: None,
+        }
     }
 
     /// An error that may pass by itself.
     pub fn backoff(message: impl Into<String>) -> Self {
-        Self { retry: Retry::Backoff, message: message.into(), source: None }
+        Self {
+            retry: Retry::Backoff,
+            message: message.into(),
+            source: None,
+        }
     }
 
     /// An error after which the plugin has to be opened anew.
     pub fn reconnect(message: impl Into<String>) -> Self {
-        Self { retry: Retry::Reconnect, message: message.into(), source: None }
+        Self {
+            retry: Retry::Reconnect,
+            message: message.into(),
+            source: None,
+        }
     }
 
     /// Adds the cause.
@@ -116,7 +128,10 @@ pub struct RecordError {
 impl RecordError {
     /// A record error of `kind`.
     pub fn new(kind: RecordErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self {
+            kind,
+            message: message.into(),
+        }
     }
 
     /// The payload is malformed.

@@ -33,7 +33,7 @@ impl Metrics {
     /// A counter with these label names.
     pub fn counter(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
         let made = self.get_or_make(name, || {
-            IntCounterVec::new(Opts::new(name, help), labels).map(|metric| Made::Counter(metric))
+            IntCounterVec::new(Opts::new(name, help), labels).map(Made::Counter)
         });
         match made {
             Made::Counter(metric) => metric,
@@ -44,7 +44,7 @@ impl Metrics {
     /// A gauge with these label names.
     pub fn gauge(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
         let made = self.get_or_make(name, || {
-            IntGaugeVec::new(Opts::new(name, help), labels).map(|metric| Made::Gauge(metric))
+            IntGaugeVec::new(Opts::new(name, help), labels).map(Made::Gauge)
         });
         match made {
             Made::Gauge(metric) => metric,
@@ -53,10 +53,19 @@ impl Metrics {
     }
 
     /// A histogram (in seconds) with these label names and upper bounds.
-    pub fn histogram(&self, name: &str, help: &str, labels: &[&str], bounds: &[f64]) -> HistogramVec {
+    pub fn histogram(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        bounds: &[f64],
+    ) -> HistogramVec {
         let made = self.get_or_make(name, || {
-            HistogramVec::new(HistogramOpts::new(name, help).buckets(bounds.to_vec()), labels)
-                .map(|metric| Made::Histogram(metric))
+            HistogramVec::new(
+                HistogramOpts::new(name, help).buckets(bounds.to_vec()),
+                labels,
+            )
+            .map(Made::Histogram)
         });
         match made {
             Made::Histogram(metric) => metric,
@@ -78,7 +87,10 @@ impl Metrics {
             Made::Gauge(m) => self.registry.register(Box::new(m.clone())),
             Made::Histogram(m) => self.registry.register(Box::new(m.clone())),
         };
-        debug_assert!(registered.is_ok(), "{name} is registered once, under our own lock");
+        debug_assert!(
+            registered.is_ok(),
+            "{name} is registered once, under our own lock"
+        );
         made.insert(name.to_owned(), metric.clone());
         metric
     }

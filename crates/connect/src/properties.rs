@@ -72,28 +72,48 @@ impl Settings {
     /// Parses the text of a properties file (`java.util.Properties` syntax, UTF-8). `file` is the
     /// name used in messages. A key given twice is a problem: the Java loader silently keeps the last.
     pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Problem>> {
-        let mut settings = Self { file: file.into(), ..Self::default() };
+        let mut settings = Self {
+            file: file.into(),
+            ..Self::default()
+        };
         let mut problems = Vec::new();
         for line in PropertiesIter::new_with_encoding(text.as_bytes(), encoding_rs::UTF_8) {
             let line = match line {
                 Ok(line) => line,
                 Err(error) => {
                     let number = error.line_number().unwrap_or(0);
-                    problems.push(settings.problem_at(number, None, format!("not a properties file: {error}")));
+                    problems.push(settings.problem_at(
+                        number,
+                        None,
+                        format!("not a properties file: {error}"),
+                    ));
                     break;
                 }
             };
             let number = line.line_number();
-            let LineContent::KVPair(key, value) = line.consume_content() else { continue };
-            let setting = Setting { written: value.trim_end().to_owned(), line: number, resolved: None };
+            let LineContent::KVPair(key, value) = line.consume_content() else {
+                continue;
+            };
+            let setting = Setting {
+                written: value.trim_end().to_owned(),
+                line: number,
+                resolved: None,
+            };
             if let Some(first) = settings.entries.get(&key) {
-                let message = format!("given twice (first on line {}); keep one of them", first.line);
+                let message = format!(
+                    "given twice (first on line {}); keep one of them",
+                    first.line
+                );
                 problems.push(settings.problem_at(number, Some(key), message));
                 continue;
             }
             settings.entries.insert(key, setting);
         }
-        if problems.is_empty() { Ok(settings) } else { Err(problems) }
+        if problems.is_empty() {
+            Ok(settings)
+        } else {
+            Err(problems)
+        }
     }
 
     /// Settings that did not come from a file (REST); `label` stands in messages where a file name would.
@@ -103,9 +123,22 @@ impl Settings {
     ) -> Self {
         let entries = pairs
             .into_iter()
-            .map(|(key, value)| (key.into(), Setting { written: value.into(), line: 0, resolved: None }))
+            .map(|(key, value)| {
+                (
+                    key.into(),
+                    Setting {
+                        written: value.into(),
+                        line: 0,
+                        resolved: None,
+                    },
+                )
+            })
             .collect();
-        Self { file: label.into(), prefix: String::new(), entries }
+        Self {
+            file: label.into(),
+            prefix: String::new(),
+            entries,
+        }
     }
 
     /// The name of the file, as used in messages.
@@ -115,7 +148,10 @@ impl Settings {
 
     /// The pairs as written (references unresolved), with full keys.
     pub fn written(&self) -> BTreeMap<String, String> {
-        self.entries.iter().map(|(key, s)| (format!("{}{key}", self.prefix), s.written.clone())).collect()
+        self.entries
+            .iter()
+            .map(|(key, s)| (format!("{}{key}", self.prefix), s.written.clone()))
+            .collect()
     }
 
     /// Looks at a value without taking it.
@@ -144,7 +180,11 @@ impl Settings {
                 entries.insert(key[prefix.len()..].to_owned(), setting);
             }
         }
-        Self { file: self.file.clone(), prefix: format!("{}{prefix}", self.prefix), entries }
+        Self {
+            file: self.file.clone(),
+            prefix: format!("{}{prefix}", self.prefix),
+            entries,
+        }
     }
 
     /// Keys that are left, relative to the prefix.
@@ -169,7 +209,12 @@ impl Settings {
     }
 
     /// A problem at a line, for a value that was taken out already.
-    pub fn problem_at(&self, line: usize, key: Option<String>, message: impl Into<String>) -> Problem {
+    pub fn problem_at(
+        &self,
+        line: usize,
+        key: Option<String>,
+        message: impl Into<String>,
+    ) -> Problem {
         Problem {
             file: self.file.clone(),
             line,
@@ -179,7 +224,11 @@ impl Settings {
     }
 
     /// Reports what is left as unknown, with the nearest of `known` (relative keys) as a suggestion.
-    pub fn report_unknown<'a>(&self, known: impl IntoIterator<Item = &'a str>, problems: &mut Vec<Problem>) {
+    pub fn report_unknown<'a>(
+        &self,
+        known: impl IntoIterator<Item = &'a str>,
+        problems: &mut Vec<Problem>,
+    ) {
         let known: Vec<&str> = known.into_iter().collect();
         for key in self.entries.keys() {
             let message = match nearest(key, known.iter().copied()) {
@@ -225,7 +274,8 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 fn resolve(written: &str) -> Result<Option<String>, String> {
     #[allow(clippy::expect_used, reason = "the pattern is a literal")]
     static REFERENCE: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"\$\{(env|file|directory):((?:[^:}]*):)?([^:}]*)\}").expect("the pattern compiles")
+        Regex::new(r"\$\{(env|file|directory):((?:[^:}]*):)?([^:}]*)\}")
+            .expect("the pattern compiles")
     });
     if !written.contains("${") {
         return Ok(None);
@@ -234,7 +284,9 @@ fn resolve(written: &str) -> Result<Option<String>, String> {
     let mut end = 0;
     let mut found = false;
     for captures in REFERENCE.captures_iter(written) {
-        let Some(whole) = captures.get(0) else { continue };
+        let Some(whole) = captures.get(0) else {
+            continue;
+        };
         found = true;
         let path = captures.get(2).map(|m| m.as_str().trim_end_matches(':'));
         let name = &captures[3];
@@ -261,11 +313,19 @@ fn resolve(written: &str) -> Result<Option<String>, String> {
 }
 
 fn file_key(path: &str, key: &str) -> Result<String, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"))?;
     let mut settings = Settings::parse(path, &text).map_err(|problems| {
-        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+        problems
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("; ")
     })?;
-    settings.take(key).map(|s| s.written).ok_or_else(|| format!("{path} has no key {key}"))
+    settings
+        .take(key)
+        .map(|s| s.written)
+        .ok_or_else(|| format!("{path} has no key {key}"))
 }
 
 fn directory_file(dir: &str, name: &str) -> Result<String, String> {
@@ -285,7 +345,8 @@ mod tests {
 
     #[test]
     fn values_know_their_lines_and_continue_over_backslashes() {
-        let settings = Settings::parse("a.properties", "# note\nname=demo\ntopics = a,\\\n  b\n").unwrap();
+        let settings =
+            Settings::parse("a.properties", "# note\nname=demo\ntopics = a,\\\n  b\n").unwrap();
         assert_eq!(settings.get("topics").unwrap().value(), "a,b");
         assert_eq!(settings.get("name").unwrap().line, 2);
     }
@@ -331,7 +392,8 @@ mod tests {
 
     #[test]
     fn a_missing_reference_names_the_key_and_what_is_missing() {
-        let mut settings = Settings::parse("a.properties", "p=${env:PENSTOCK_NOT_SET_ANYWHERE}\n").unwrap();
+        let mut settings =
+            Settings::parse("a.properties", "p=${env:PENSTOCK_NOT_SET_ANYWHERE}\n").unwrap();
         let problems = settings.resolve();
         assert_eq!(
             problems[0].to_string(),

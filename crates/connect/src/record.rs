@@ -74,7 +74,11 @@ impl Record {
             value,
             headers: Vec::new(),
             timestamp: None,
-            origin: Origin { index: 0, partition: None, offset: -1 },
+            origin: Origin {
+                index: 0,
+                partition: None,
+                offset: -1,
+            },
         }
     }
 
@@ -91,7 +95,10 @@ impl Record {
 
     /// The last header with that name.
     pub fn header(&self, name: &str) -> Option<&Header> {
-        self.headers.iter().rev().find(|header| &*header.name == name)
+        self.headers
+            .iter()
+            .rev()
+            .find(|header| &*header.name == name)
     }
 
     /// Approximate bytes held: key, value and headers.

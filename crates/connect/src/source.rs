@@ -19,12 +19,20 @@ pub struct SourceRecord {
 impl SourceRecord {
     /// A good record without anybody waiting for its outcome.
     pub fn new(record: Record) -> Self {
-        Self { record, fault: None, reply: None }
+        Self {
+            record,
+            fault: None,
+            reply: None,
+        }
     }
 
     /// A record that the source found unfit.
     pub fn faulty(record: Record, fault: RecordError) -> Self {
-        Self { record, fault: Some(fault), reply: None }
+        Self {
+            record,
+            fault: Some(fault),
+            reply: None,
+        }
     }
 }
 

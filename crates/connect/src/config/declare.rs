@@ -8,7 +8,7 @@
 /// `; .. groups: Group`, where `Group` is a `config!` struct of its own: it collects `<name>.<key>`
 /// into a map by name.
 ///
-/// `check = function;` names a `fn(&Self) -> Vec<(&'static str, String)>` that looks at fields
+/// `#[check(function)]` names a `fn(&Self) -> Vec<(&'static str, String)>` that looks at fields
 /// together and returns (key, message) pairs.
 ///
 /// ```
@@ -37,7 +37,7 @@
 macro_rules! config {
     (
         $(#[doc = $doc:literal])*
-        $(check = $check:path;)?
+        $(#[check($check:path)])?
         $vis:vis struct $name:ident {
             $(
                 $(#[doc = $fdoc:literal])*
@@ -136,7 +136,11 @@ pub fn read_value<T: ConfigValue>(
     match value {
         Ok(value) => Some(value),
         Err(message) => {
-            let message = if T::SECRET && setting.is_some() { "is not a usable secret".to_owned() } else { message };
+            let message = if T::SECRET && setting.is_some() {
+                "is not a usable secret".to_owned()
+            } else {
+                message
+            };
             problems.push(settings.problem_at(line, Some(key.to_owned()), message));
             None
         }
@@ -145,11 +149,21 @@ pub fn read_value<T: ConfigValue>(
 
 /// Collects `<name>.<key>` by name, for the keys that `T` understands; for the macro.
 #[doc(hidden)]
-pub fn read_groups<T: Config>(settings: &mut Settings, problems: &mut Vec<Problem>) -> BTreeMap<String, T> {
-    let suffixes: Vec<String> = T::keys().into_iter().map(|key| format!(".{}", key.name)).collect();
+pub fn read_groups<T: Config>(
+    settings: &mut Settings,
+    problems: &mut Vec<Problem>,
+) -> BTreeMap<String, T> {
+    let suffixes: Vec<String> = T::keys()
+        .into_iter()
+        .map(|key| format!(".{}", key.name))
+        .collect();
     let mut names: Vec<String> = settings
         .keys()
-        .filter_map(|key| suffixes.iter().find_map(|suffix| key.strip_suffix(suffix.as_str())))
+        .filter_map(|key| {
+            suffixes
+                .iter()
+                .find_map(|suffix| key.strip_suffix(suffix.as_str()))
+        })
         .map(str::to_owned)
         .collect();
     names.sort();

@@ -80,7 +80,7 @@ mod tests {
     crate::config! {
         /// Routes
         /// things.
-        check = small_needs_two;
+        #[check(small_needs_two)]
         struct RouterConfig {
             /// How large.
             "size" => size: Size = "large",
@@ -95,7 +95,8 @@ mod tests {
 
     #[test]
     fn groups_collect_keys_under_names_with_dots() {
-        let settings = Settings::parse("r.properties", "a.b.levels=1,2\nc.levels=3\ntimes=4\n").unwrap();
+        let settings =
+            Settings::parse("r.properties", "a.b.levels=1,2\nc.levels=3\ntimes=4\n").unwrap();
         let config = RouterConfig::read_all(settings).unwrap();
         assert_eq!(config.streams["a.b"].levels.0, ["1", "2"]);
         assert_eq!(config.streams["c"].levels.0, ["3"]);
@@ -121,7 +122,10 @@ mod tests {
     fn fields_that_do_not_go_together_are_reported_at_their_line() {
         let settings = Settings::parse("r.properties", "\nsize=small\n\ntimes=1\n").unwrap();
         let problems = RouterConfig::read_all(settings).unwrap_err();
-        assert_eq!(problems[0].to_string(), "r.properties:4: times: must be at least 2 when size is small");
+        assert_eq!(
+            problems[0].to_string(),
+            "r.properties:4: times: must be at least 2 when size is small"
+        );
     }
 
     #[test]

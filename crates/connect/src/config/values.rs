@@ -38,7 +38,11 @@ impl ConfigValue for String {
     const KIND: &'static str = "text";
 
     fn parse(text: &str) -> Result<Self, String> {
-        if text.is_empty() { Err("is empty".into()) } else { Ok(text.to_owned()) }
+        if text.is_empty() {
+            Err("is empty".into())
+        } else {
+            Ok(text.to_owned())
+        }
     }
 }
 
@@ -77,9 +81,16 @@ impl ConfigValue for Names {
     const KIND: &'static str = "a comma-separated list";
 
     fn parse(text: &str) -> Result<Self, String> {
-        let names: Vec<String> =
-            text.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();
-        if let Some((i, name)) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
+        let names: Vec<String> = text
+            .split(',')
+            .map(|name| name.trim().to_owned())
+            .filter(|name| !name.is_empty())
+            .collect();
+        if let Some((i, name)) = names
+            .iter()
+            .enumerate()
+            .find(|(i, name)| names[..*i].contains(name))
+        {
             return Err(format!("names {name:?} twice (item {})", i + 1));
         }
         Ok(Self(names))
@@ -119,7 +130,11 @@ impl ConfigValue for ByteSize {
             "k" | "kb" | "kib" => 1 << 10,
             "m" | "mb" | "mib" => 1 << 20,
             "g" | "gb" | "gib" => 1 << 30,
-            _ => return Err(format!("must be a number of bytes such as 1024, 64kb or 5mb, not {text:?}")),
+            _ => {
+                return Err(format!(
+                    "must be a number of bytes such as 1024, 64kb or 5mb, not {text:?}"
+                ));
+            }
         };
         digits
             .trim()
@@ -127,7 +142,9 @@ impl ConfigValue for ByteSize {
             .ok()
             .and_then(|number| number.checked_mul(unit))
             .map(Self)
-            .ok_or_else(|| format!("must be a number of bytes such as 1024, 64kb or 5mb, not {text:?}"))
+            .ok_or_else(|| {
+                format!("must be a number of bytes such as 1024, 64kb or 5mb, not {text:?}")
+            })
     }
 }
 
@@ -139,15 +156,17 @@ impl ConfigValue for ListenAddress {
     const KIND: &'static str = "host:port";
 
     fn parse(text: &str) -> Result<Self, String> {
-        let address = text.trim_start_matches("http://").trim_start_matches("https://").trim_end_matches('/');
+        let address = text
+            .trim_start_matches("http://")
+            .trim_start_matches("https://")
+            .trim_end_matches('/');
         let address = match address.strip_prefix(':') {
             Some(port) => format!("127.0.0.1:{port}"),
             None => address.replacen("localhost:", "127.0.0.1:", 1),
         };
-        address
-            .parse()
-            .map(Self)
-            .map_err(|_| format!("must be an address and port such as 127.0.0.1:8080, not {text:?}"))
+        address.parse().map(Self).map_err(|_| {
+            format!("must be an address and port such as 127.0.0.1:8080, not {text:?}")
+        })
     }
 }
 
@@ -173,7 +192,11 @@ impl ConfigValue for Secret {
     const SECRET: bool = true;
 
     fn parse(text: &str) -> Result<Self, String> {
-        if text.is_empty() { Err("is empty".into()) } else { Ok(Self(text.to_owned())) }
+        if text.is_empty() {
+            Err("is empty".into())
+        } else {
+            Ok(Self(text.to_owned()))
+        }
     }
 }
 
@@ -199,7 +222,11 @@ impl ConfigValue for std::path::PathBuf {
     const KIND: &'static str = "a path";
 
     fn parse(text: &str) -> Result<Self, String> {
-        if text.is_empty() { Err("is empty".into()) } else { Ok(text.into()) }
+        if text.is_empty() {
+            Err("is empty".into())
+        } else {
+            Ok(text.into())
+        }
     }
 }
 
@@ -231,7 +258,12 @@ mod tests {
 
     #[test]
     fn byte_sizes_take_units_and_refuse_overflow() {
-        for (text, bytes) in [("0", 0), ("64kb", 65_536), ("5MB", 5 << 20), ("1 gb", 1 << 30)] {
+        for (text, bytes) in [
+            ("0", 0),
+            ("64kb", 65_536),
+            ("5MB", 5 << 20),
+            ("1 gb", 1 << 30),
+        ] {
             assert_eq!(ByteSize::parse(text).unwrap().0, bytes, "{text}");
         }
         for text in ["", "kb", "-1", "5tb", "99999999999gb"] {
@@ -241,13 +273,25 @@ mod tests {
 
     #[test]
     fn listen_addresses_default_to_loopback() {
-        for text in ["127.0.0.1:8083", "http://127.0.0.1:8083", "http://:8083/", "localhost:8083"] {
-            assert_eq!(ListenAddress::parse(text).unwrap().0, "127.0.0.1:8083".parse().unwrap(), "{text}");
+        for text in [
+            "127.0.0.1:8083",
+            "http://127.0.0.1:8083",
+            "http://:8083/",
+            "localhost:8083",
+        ] {
+            assert_eq!(
+                ListenAddress::parse(text).unwrap().0,
+                "127.0.0.1:8083".parse().unwrap(),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn secrets_hide_in_debug_output() {
-        assert_eq!(format!("{:?}", Secret::parse("hunter2").unwrap()), "[hidden]");
+        assert_eq!(
+            format!("{:?}", Secret::parse("hunter2").unwrap()),
+            "[hidden]"
+        );
     }
 }
