@@ -1,0 +1,56 @@
+//! The events of one batch: their programs and where their fields lie, kept from `prepare` to `apply`.
+
+use std::sync::Arc;
+
+use penstock_connect::{Error, Record, RecordError};
+use penstock_formats::Found;
+
+use crate::program::Program;
+use crate::resolver::Resolver;
+
+/// What a walk over each event of a batch found. Reused from batch to batch to save allocations.
+#[derive(Default)]
+pub struct EventBatch {
+    programs: Vec<Result<Arc<Program>, RecordError>>,
+    found: Vec<Found>,
+}
+
+impl EventBatch {
+    /// An empty batch.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Walks over the values of all records. What is wrong with one of them is kept for [`EventBatch::get`].
+    pub async fn read(&mut self, resolver: &mut Resolver, records: &[Record]) -> Result<(), Error> {
+        resolver.refresh();
+        self.programs.clear();
+        if self.found.len() < records.len() {
+            self.found.resize_with(records.len(), Found::new);
+        }
+        for (record, found) in records.iter().zip(&mut self.found) {
+            self.programs
+                .push(resolver.find(record.value.as_ref(), found).await?);
+        }
+        Ok(())
+    }
+
+    /// The program and the fields of the event with this index within the batch.
+    pub fn get(&self, index: usize) -> Result<(&Arc<Program>, &Found), &RecordError> {
+        match self.programs.get(index) {
+            Some(Ok(program)) => Ok((program, &self.found[index])),
+            Some(Err(error)) => Err(error),
+            None => unreachable!("record {index} was not in the batch that was prepared"),
+        }
+    }
+
+    /// Number of events.
+    pub fn len(&self) -> usize {
+        self.programs.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.programs.is_empty()
+    }
+}

@@ -1,0 +1,263 @@
+//! A contract compiled for one schema: one walk over an event finds all that a transform needs.
+
+use std::sync::Arc;
+
+use penstock_connect::{RecordError, RecordErrorKind};
+use penstock_formats::{FieldPath, Fields, Found, Scalar, Schema, Slot};
+
+use crate::contract::{Contract, Level, Rules, overlap, slashed};
+use crate::meta::MetaFields;
+
+/// Longest value that is repeated in a refusal, in characters.
+const ECHO: usize = 1000;
+
+/// What a transform is going to do, which decides what it has to find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Check events at intake.
+    Check,
+    /// Encrypt personal fields.
+    Encrypt,
+    /// Decrypt by consent.
+    Route,
+}
+
+/// The rules for the events of one schema, compiled. The numbers are path indices for [`Found`];
+/// `None` where the schema has no such field or the purpose has no use for it.
+pub struct Program {
+    /// The contract; `None` when the rules were listed in a transform's properties.
+    pub contract: Option<Arc<Contract>>,
+    /// Finds everything in one walk.
+    pub fields: Fields,
+    /// The field that names the contract.
+    pub contract_ref: Option<usize>,
+    /// The nonce.
+    pub nonce: Option<usize>,
+    /// The time of acceptance.
+    pub timestamp: Option<usize>,
+    /// The name of the key.
+    pub key_link: Option<usize>,
+    /// The consent levels.
+    pub consent_levels: Option<usize>,
+    /// The key field.
+    pub key_field: Option<usize>,
+    /// The data subject field.
+    pub data_subject: Option<usize>,
+    /// By path index: the level of a personal field.
+    levels: Box<[Option<Level>]>,
+    /// Path index, and index within the rules.
+    validations: Box<[(usize, usize)]>,
+    rules: Arc<Rules>,
+}
+
+impl Program {
+    /// Compiles rules for a schema (`None`: JSON without one). The error says all that does not fit.
+    pub(crate) fn compile(
+        rules: &Arc<Rules>,
+        contract: Option<Arc<Contract>>,
+        schema: Option<&Schema>,
+        meta: &MetaFields,
+        purpose: Purpose,
+    ) -> Result<Self, String> {
+        let mut problems: Vec<String> = meta
+            .all()
+            .into_iter()
+            .filter(|field| rules.pii_fields.iter().any(|pii| overlap(&pii.path, field)))
+            .map(|field| {
+                format!(
+                    "{} is about the event itself and cannot be personal",
+                    slashed(field)
+                )
+            })
+            .collect();
+        if let Some(schema) = schema {
+            let found = rules.check_schema("", schema);
+            problems.extend(
+                found
+                    .into_iter()
+                    .map(|problem| format!("{} {}", problem.path, problem.message)),
+            );
+        }
+        if !problems.is_empty() {
+            return Err(problems.join("; "));
+        }
+
+        let mut paths = Paths::new(schema);
+        let (check, encrypt, route) = (
+            purpose == Purpose::Check,
+            purpose == Purpose::Encrypt,
+            purpose == Purpose::Route,
+        );
+        let contract_ref = paths.declared(&meta.contract_ref);
+        let nonce = check.then(|| paths.declared(&meta.nonce)).flatten();
+        let timestamp = check.then(|| paths.declared(&meta.timestamp)).flatten();
+        let key_link = paths.declared(&meta.key_link);
+        let consent_levels = route
+            .then(|| paths.declared(&meta.consent_levels))
+            .flatten();
+        let key_field = (!route).then(|| paths.add(&rules.key_field));
+        let data_subject = rules
+            .data_subject_field
+            .as_ref()
+            .filter(|_| encrypt)
+            .map(|field| paths.add(field));
+        let validations = rules.validations.iter().enumerate().filter(|_| check);
+        let validations = validations
+            .map(|(index, validation)| (paths.add(&validation.field), index))
+            .collect();
+        let mut levels = Vec::new();
+        for pii in rules.pii_fields.iter().filter(|_| !check) {
+            let index = paths.add(&pii.path);
+            levels.resize(paths.all.len().max(levels.len()), None);
+            levels[index] = Some(pii.level);
+        }
+        levels.resize(paths.all.len(), None);
+        let fields = match schema {
+            Some(schema) => {
+                Fields::compile(schema, &paths.all).map_err(|error| error.to_string())?
+            }
+            None => Fields::schemaless_json(&paths.all),
+        };
+        Ok(Self {
+            contract,
+            fields,
+            contract_ref,
+            nonce,
+            timestamp,
+            key_link,
+            consent_levels,
+            key_field,
+            data_subject,
+            levels: levels.into(),
+            validations,
+            rules: rules.clone(),
+        })
+    }
+
+    /// The level of the field in a slot, if it is a personal one.
+    pub fn level(&self, slot: &Slot) -> Option<Level> {
+        self.levels.get(slot.path()).copied().flatten()
+    }
+
+    /// How many paths lead to personal fields.
+    pub fn personal_paths(&self) -> usize {
+        self.levels.iter().flatten().count()
+    }
+
+    /// Applies the contract's validations, in their order.
+    pub fn validate(&self, event: &[u8], found: &Found) -> Result<(), RecordError> {
+        for (path, index) in &self.validations {
+            let validation = &self.rules.validations[*index];
+            for slot in found.at(*path).filter(|slot| !slot.is_null()) {
+                match slot.scalar(event).map_err(RecordError::malformed)? {
+                    Scalar::Null => {}
+                    Scalar::Str(text) if validation.regex.is_match(&text) => {}
+                    Scalar::Str(text) => {
+                        return Err(self.mismatch(
+                            &validation.field,
+                            &text,
+                            validation.regex.as_str(),
+                        ));
+                    }
+                    other => {
+                        return Err(RecordError::new(
+                            RecordErrorKind::Validation,
+                            format!(
+                                "Field: '{}'{} is {}, and the regex '{}' is for strings",
+                                slashed(&validation.field),
+                                self.schema_words(),
+                                other.kind(),
+                                validation.regex.as_str(),
+                            ),
+                        ));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The text of the key field.
+    ///
+    /// # Errors
+    /// When it is missing, null, empty, not a string, or there several times.
+    pub fn key_value<'a>(
+        &self,
+        event: &'a [u8],
+        found: &Found,
+    ) -> Result<std::borrow::Cow<'a, str>, RecordError> {
+        let mut slots = self.key_field.into_iter().flat_map(|path| found.at(path));
+        let problem = match (slots.next(), slots.next()) {
+            (Some(slot), None) => match slot.scalar(event).map_err(RecordError::malformed)? {
+                Scalar::Str(text) if !text.is_empty() => return Ok(text),
+                Scalar::Str(_) | Scalar::Null => "must not be empty",
+                _ => "must be a string",
+            },
+            (None, _) => "must not be empty",
+            (Some(_), Some(_)) => "must be there once, not several times",
+        };
+        Err(RecordError::new(
+            RecordErrorKind::Field,
+            format!(
+                "Field: '{}'{} is the key field and {problem}",
+                slashed(&self.rules.key_field),
+                self.schema_words(),
+            ),
+        ))
+    }
+
+    fn mismatch(&self, field: &FieldPath, value: &str, regex: &str) -> RecordError {
+        let shown = if value.is_empty() || !self.rules.is_personal(field) {
+            value.chars().take(ECHO).collect()
+        } else {
+            "[hidden]".to_owned()
+        };
+        RecordError::new(
+            RecordErrorKind::Validation,
+            format!(
+                "Field: '{}'{} with value: '{shown}' doesn't match regex: '{regex}'",
+                slashed(field),
+                self.schema_words(),
+            ),
+        )
+    }
+
+    fn schema_words(&self) -> String {
+        self.contract.as_ref().map_or_else(String::new, |contract| {
+            format!(" in event with schema: '{}'", contract.schema_ref)
+        })
+    }
+}
+
+/// The paths of a program, each once.
+struct Paths<'a> {
+    all: Vec<FieldPath>,
+    schema: Option<&'a Schema>,
+}
+
+impl<'a> Paths<'a> {
+    fn new(schema: Option<&'a Schema>) -> Self {
+        Self {
+            all: Vec::new(),
+            schema,
+        }
+    }
+
+    fn add(&mut self, path: &FieldPath) -> usize {
+        match self.all.iter().position(|known| known == path) {
+            Some(index) => index,
+            None => {
+                self.all.push(path.clone());
+                self.all.len() - 1
+            }
+        }
+    }
+
+    /// Adds a path that the schema may lack.
+    fn declared(&mut self, path: &FieldPath) -> Option<usize> {
+        let has = self
+            .schema
+            .is_none_or(|schema| Fields::compile(schema, std::slice::from_ref(path)).is_ok());
+        has.then(|| self.add(path))
+    }
+}

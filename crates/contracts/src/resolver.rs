@@ -1,0 +1,355 @@
+//! Which contract an event is under, and what it means for the event's schema. What was found out
+//! once is kept: an event of a known contract and schema costs one walk over its bytes.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use penstock_connect::{Error, RecordError, RecordErrorKind};
+use penstock_formats::{Encoding, Fields, Found, Payload, Scalar, Schema};
+use penstock_registry::{RegistryClient, Retry};
+
+use crate::ContractRef;
+use crate::contract::{Contract, Rules, State};
+use crate::meta::MetaFields;
+use crate::program::{Program, Purpose};
+use crate::store::Contracts;
+
+/// Schemas kept at the same time; a topic with more of them compiles some again.
+const SCHEMAS: usize = 4096;
+
+/// Where the rules for an event come from.
+#[derive(Clone, Debug)]
+pub enum ContractSource {
+    /// The event names its contract.
+    Event,
+    /// All events are under this one.
+    Fixed(ContractRef),
+    /// There is no contract: the rules themselves.
+    Listed(Arc<Rules>),
+}
+
+/// Finds the fields of events by their contracts. One for each transform instance: it takes no lock
+/// for what it has met before.
+pub struct Resolver {
+    contracts: Arc<Contracts>,
+    registry: Arc<RegistryClient>,
+    source: ContractSource,
+    meta: MetaFields,
+    purpose: Purpose,
+    generation: u64,
+    by_schema: HashMap<Option<u64>, SchemaEntry>,
+}
+
+/// What is known about the events of one schema.
+struct SchemaEntry {
+    /// Finds the name of the contract; `None` when the schema has no such field.
+    reference: Option<Fields>,
+    known: Vec<Known>,
+    /// Index of the one that the last event was under.
+    last: usize,
+}
+
+struct Known {
+    /// Empty for listed rules.
+    reference: String,
+    program: Result<Arc<Program>, RecordError>,
+}
+
+/// What is wrong: with the event, or with a service that has to be asked.
+enum Failure {
+    Event(RecordError),
+    Service(Error),
+}
+
+impl From<RecordError> for Failure {
+    fn from(error: RecordError) -> Self {
+        Self::Event(error)
+    }
+}
+
+impl Resolver {
+    /// A resolver that has met nothing yet.
+    pub fn new(
+        contracts: Arc<Contracts>,
+        registry: Arc<RegistryClient>,
+        source: ContractSource,
+        meta: MetaFields,
+        purpose: Purpose,
+    ) -> Self {
+        Self {
+            generation: contracts.generation(),
+            contracts,
+            registry,
+            source,
+            meta,
+            purpose,
+            by_schema: HashMap::new(),
+        }
+    }
+
+    /// Forgets what has changed since the last batch; once per batch.
+    pub fn refresh(&mut self) {
+        let generation = self.contracts.generation();
+        if generation != self.generation || self.by_schema.len() > SCHEMAS {
+            self.by_schema.clear();
+            self.generation = generation;
+        }
+    }
+
+    /// Finds the fields of an event. The inner error is about the event; the outer one means that
+    /// the registry has to be asked and does not answer.
+    pub async fn find(
+        &mut self,
+        value: Option<&Payload>,
+        found: &mut Found,
+    ) -> Result<Result<Arc<Program>, RecordError>, Error> {
+        match self.try_find(value, found).await {
+            Ok(program) => Ok(Ok(program)),
+            Err(Failure::Event(error)) => Ok(Err(error)),
+            Err(Failure::Service(error)) => Err(error),
+        }
+    }
+
+    async fn try_find(
+        &mut self,
+        value: Option<&Payload>,
+        found: &mut Found,
+    ) -> Result<Arc<Program>, Failure> {
+        let (bytes, schema) = event(value)?;
+        let uid = schema.map(|schema| schema.uid());
+        if !self.by_schema.contains_key(&uid) {
+            let entry = SchemaEntry::new(schema.map(Arc::as_ref), &self.meta);
+            self.by_schema.insert(uid, entry);
+        }
+        let by_event = matches!(self.source, ContractSource::Event);
+        let mut named: Option<Cow<'_, str>> = None;
+        if let Some(entry) = self.by_schema.get_mut(&uid) {
+            // Most events are under the same contract as the one before: one walk finds out.
+            if let Some(Known {
+                reference,
+                program: Ok(program),
+            }) = entry.known.get(entry.last)
+            {
+                program
+                    .fields
+                    .find(bytes, found)
+                    .map_err(RecordError::malformed)?;
+                if !by_event || contract_name(program.contract_ref, found, bytes)? == *reference {
+                    return Ok(program.clone());
+                }
+            }
+            let reference = match &self.source {
+                ContractSource::Event => {
+                    let fields = entry
+                        .reference
+                        .as_ref()
+                        .ok_or_else(|| no_reference(&self.meta))?;
+                    fields.find(bytes, found).map_err(RecordError::malformed)?;
+                    contract_name(Some(0), found, bytes)?
+                }
+                ContractSource::Fixed(reference) => Cow::Owned(reference.as_str().to_owned()),
+                ContractSource::Listed(_) => Cow::Borrowed(""),
+            };
+            if let Some(index) = entry
+                .known
+                .iter()
+                .position(|known| known.reference == reference)
+            {
+                let program = entry.known[index].program.clone()?;
+                entry.last = index;
+                program
+                    .fields
+                    .find(bytes, found)
+                    .map_err(RecordError::malformed)?;
+                return Ok(program);
+            }
+            named = Some(reference);
+        }
+        let reference = named.unwrap_or_default();
+        let program = self.resolve(&reference, schema).await?;
+        if let Some(entry) = self.by_schema.get_mut(&uid) {
+            entry.last = entry.known.len();
+            entry.known.push(Known {
+                reference: reference.into_owned(),
+                program: program.clone(),
+            });
+        }
+        let program = program?;
+        program
+            .fields
+            .find(bytes, found)
+            .map_err(RecordError::malformed)?;
+        Ok(program)
+    }
+
+    /// What the contract means for the schema. The inner result holds as long as the contract does;
+    /// an error may be another one next time and is not kept.
+    async fn resolve(
+        &self,
+        reference: &str,
+        schema: Option<&Arc<Schema>>,
+    ) -> Result<Result<Arc<Program>, RecordError>, Failure> {
+        if let ContractSource::Listed(rules) = &self.source {
+            return Ok(self.compile(rules, None, schema));
+        }
+        let contract = self
+            .contracts
+            .get(reference)
+            .filter(|contract| self.takes(contract.state))
+            .ok_or_else(|| not_supported(reference, ""))?;
+        if let Some(error) = self.other_schema(&contract, schema).await? {
+            return Ok(Err(error));
+        }
+        let rules = contract.rules.clone();
+        Ok(self.compile(&rules, Some(contract), schema))
+    }
+
+    /// Only an active contract accepts events; what was accepted goes on under any that is settled.
+    fn takes(&self, state: State) -> bool {
+        match self.purpose {
+            Purpose::Check => state == State::Active,
+            Purpose::Encrypt | Purpose::Route => state.is_frozen(),
+        }
+    }
+
+    /// Why the event's schema is not the contract's. A router takes any that has the fields: events
+    /// may lie encrypted under a schema that was derived for the ciphertexts.
+    async fn other_schema(
+        &self,
+        contract: &Contract,
+        schema: Option<&Arc<Schema>>,
+    ) -> Result<Option<RecordError>, Failure> {
+        let reference = contract.reference.as_str();
+        let schema = match (self.purpose, schema) {
+            (Purpose::Route, _) | (Purpose::Encrypt, None) => return Ok(None),
+            (Purpose::Check, None) => {
+                let why = format!(
+                    " It is for schema '{}', and the event comes without a schema.",
+                    contract.schema_ref
+                );
+                return Ok(Some(not_supported(reference, &why)));
+            }
+            (_, Some(schema)) => schema,
+        };
+        let wanted = match self.registry.by_ref(&contract.schema_ref).await {
+            Ok(wanted) => wanted,
+            Err(error) if error.retry() == Retry::Backoff => {
+                let message = format!(
+                    "cannot look up schema {} of contract {reference}",
+                    contract.schema_ref
+                );
+                return Err(Failure::Service(
+                    Error::backoff(format!("{message}: {error}")).with_source(error),
+                ));
+            }
+            Err(error) => {
+                let why = format!(
+                    " Its schema '{}' cannot be had: {error}",
+                    contract.schema_ref
+                );
+                return Err(Failure::Event(not_supported(reference, &why)));
+            }
+        };
+        let same =
+            wanted.uid() == schema.uid() || (wanted.id().is_some() && wanted.id() == schema.id());
+        if same {
+            return Ok(None);
+        }
+        let why = format!(
+            " It is for schema '{}', and the event has another.",
+            contract.schema_ref
+        );
+        Ok(Some(not_supported(reference, &why)))
+    }
+
+    fn compile(
+        &self,
+        rules: &Arc<Rules>,
+        contract: Option<Arc<Contract>>,
+        schema: Option<&Arc<Schema>>,
+    ) -> Result<Arc<Program>, RecordError> {
+        let label = match &contract {
+            Some(contract) => format!("contract {}", contract.reference),
+            None => "the list of personal fields".to_owned(),
+        };
+        let schema = schema.map(Arc::as_ref);
+        Program::compile(rules, contract, schema, &self.meta, self.purpose)
+            .map(Arc::new)
+            .map_err(|problems| {
+                let message = format!("{label} does not fit the event's schema: {problems}");
+                RecordError::new(RecordErrorKind::Contract, message)
+            })
+    }
+}
+
+impl SchemaEntry {
+    fn new(schema: Option<&Schema>, meta: &MetaFields) -> Self {
+        let path = std::slice::from_ref(&meta.contract_ref);
+        let reference = match schema {
+            Some(schema) => Fields::compile(schema, path).ok(),
+            None => Some(Fields::schemaless_json(path)),
+        };
+        Self {
+            reference,
+            known: Vec::new(),
+            last: 0,
+        }
+    }
+}
+
+/// The bytes of an event and its schema; `None` for JSON without one.
+fn event(value: Option<&Payload>) -> Result<(&[u8], Option<&Arc<Schema>>), RecordError> {
+    let payload = value.ok_or_else(|| {
+        RecordError::new(
+            RecordErrorKind::Contract,
+            "the record has no value (a tombstone), so that no contract can be applied to it",
+        )
+    })?;
+    match payload.encoding() {
+        Encoding::Registered(schema) => Ok((payload.bytes(), Some(schema))),
+        Encoding::Json => Ok((payload.bytes(), None)),
+        Encoding::Text | Encoding::Bytes => Err(RecordError::schema(
+            "the value is neither Avro nor JSON, so that its fields cannot be found: use a converter that reads it as one of these",
+        )),
+    }
+}
+
+/// The name of the contract in an event; empty when there is none.
+fn contract_name<'a>(
+    path: Option<usize>,
+    found: &Found,
+    event: &'a [u8],
+) -> Result<Cow<'a, str>, RecordError> {
+    let Some(slot) = path.and_then(|path| found.first(path)) else {
+        return Ok(Cow::Borrowed(""));
+    };
+    match slot.scalar(event).map_err(RecordError::malformed)? {
+        Scalar::Str(text) => Ok(text),
+        _ => Ok(Cow::Borrowed("")),
+    }
+}
+
+fn no_reference(meta: &MetaFields) -> RecordError {
+    RecordError::new(
+        RecordErrorKind::Contract,
+        format!(
+            "the event's schema has no field {} that names a contract; name the contract in the transform (contract=handle/name/x.y.z), or the field (meta.contract.ref)",
+            meta.contract_ref
+        ),
+    )
+}
+
+/// The text of a refusal for a contract that cannot be used. The reference comes from a stranger:
+/// what is far too long to be one is cut.
+fn not_supported(reference: &str, why: &str) -> RecordError {
+    let shown: String = reference
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(255)
+        .collect();
+    RecordError::new(
+        RecordErrorKind::Contract,
+        format!("Invalid event contract: {shown}. Not supported.{why}"),
+    )
+}
