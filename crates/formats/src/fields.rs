@@ -1,9 +1,15 @@
 //! A set of field paths, compiled for one schema.
 
+use crate::avro::program::Program;
+use crate::avro::types::Types;
 use crate::error::{FormatError, PathError};
 use crate::found::Found;
+use crate::json::scalar::JsonTypes;
+use crate::json::shape::{self, Leaf};
 use crate::path::FieldPath;
 use crate::schema::Schema;
+use crate::trie::Trie;
+use crate::{avro, json};
 
 /// What the schema declares at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,22 +57,54 @@ impl Default for Limits {
 }
 
 /// Paths compiled for one schema: finds their values in payloads written with it.
+#[derive(Debug)]
 pub struct Fields {
     paths: Box<[FieldPath]>,
+    plan: Plan,
+}
+
+#[derive(Debug)]
+enum Plan {
+    Avro {
+        program: Program,
+        declared: Box<[FieldType]>,
+    },
+    Json {
+        trie: Trie,
+        leaves: Box<[Leaf]>,
+    },
 }
 
 impl Fields {
-    /// Compiles the paths for a schema. Names of Avro map keys and of JSON Schema's additional
-    /// properties are accepted as they are; everything else must be declared.
+    /// Compiles the paths for a schema. Keys of Avro maps and names that a JSON Schema leaves open
+    /// are accepted as they are; everything else must be declared.
     pub fn compile(schema: &Schema, paths: &[FieldPath]) -> Result<Self, PathError> {
-        let _ = (schema, paths);
-        unimplemented!()
+        let plan = match schema.types() {
+            Some(types) => {
+                let (program, declared) = Program::compile(types, paths)?;
+                Plan::Avro { program, declared }
+            }
+            None => Plan::Json {
+                trie: Trie::new(paths),
+                leaves: schema.json_leaves(paths)?,
+            },
+        };
+        Ok(Self {
+            paths: paths.into(),
+            plan,
+        })
     }
 
     /// Compiles the paths for JSON without a schema.
     pub fn schemaless_json(paths: &[FieldPath]) -> Self {
-        let _ = paths;
-        unimplemented!()
+        let leaves = vec![shape::ANYTHING; paths.len()].into();
+        Self {
+            paths: paths.into(),
+            plan: Plan::Json {
+                trie: Trie::new(paths),
+                leaves,
+            },
+        }
     }
 
     /// The paths, in the order given; a slot's `path()` is an index into them.
@@ -75,16 +113,25 @@ impl Fields {
     }
 
     /// What the schema declares at the path with this index.
+    ///
+    /// # Panics
+    /// If there are not as many paths.
     pub fn field_type(&self, path: usize) -> FieldType {
-        let _ = path;
-        unimplemented!()
+        match &self.plan {
+            Plan::Avro { declared, .. } => declared[path],
+            Plan::Json { leaves, .. } => leaves[path].declared,
+        }
     }
 
     /// Finds the fields and stops after the last one wanted (Avro) or at the end of the event (JSON,
-    /// where a name may come again).
+    /// where a name may come again). Every occurrence is found; a path through arrays, and a path to
+    /// one, finds each element.
     pub fn find(&self, payload: &[u8], found: &mut Found) -> Result<(), FormatError> {
-        let _ = (payload, found);
-        unimplemented!()
+        found.reset(payload)?;
+        match &self.plan {
+            Plan::Avro { program, .. } => avro::find::find(program, payload, found),
+            Plan::Json { trie, .. } => json::find::find(trie, payload, found),
+        }
     }
 
     /// Finds the fields and checks the whole payload: well-formed to the last byte, UTF-8, no name
@@ -95,7 +142,40 @@ impl Fields {
         found: &mut Found,
         limits: &Limits,
     ) -> Result<(), FormatError> {
-        let _ = (payload, found, limits);
-        unimplemented!()
+        found.reset(payload)?;
+        match &self.plan {
+            Plan::Avro { program, .. } => {
+                avro::find::find_checked(program, payload, found, limits.depth)
+            }
+            Plan::Json { trie, .. } => json::find::find_checked(trie, payload, found, limits.depth),
+        }
+    }
+
+    pub(crate) fn path_name(&self, path: usize) -> String {
+        self.paths
+            .get(path)
+            .map(FieldPath::to_string)
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn types(&self) -> Option<&Types> {
+        match &self.plan {
+            Plan::Avro { program, .. } => Some(&program.types),
+            Plan::Json { .. } => None,
+        }
+    }
+
+    pub(crate) fn json_types(&self, path: usize) -> JsonTypes {
+        match &self.plan {
+            Plan::Json { leaves, .. } => leaves.get(path).map_or(JsonTypes::NONE, |l| l.types),
+            Plan::Avro { .. } => JsonTypes::NONE,
+        }
+    }
+
+    pub(crate) fn json_required(&self, path: usize) -> bool {
+        match &self.plan {
+            Plan::Json { leaves, .. } => leaves.get(path).is_some_and(|leaf| leaf.required),
+            Plan::Avro { .. } => false,
+        }
     }
 }

@@ -1,17 +1,38 @@
-//! Where the wanted fields lie in one payload.
+//! Where the wanted fields lie in one payload, and what may be done with them.
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
-use crate::edit::Edit;
+use crate::avro::cursor::{Cursor, MAX_DEPTH};
+use crate::avro::encode::Encoder;
+use crate::avro::types::{NodeId, Types};
+use crate::avro::{scalar as avro_scalar, to_json};
+use crate::edit::{Edit, EditBytes, EditKind};
 use crate::error::{EditError, FormatError};
-use crate::fields::Fields;
+use crate::fields::{Fields, Limits};
+use crate::input::JsonText;
+use crate::json::{check, scalar as json_scalar, text};
 use crate::scalar::Scalar;
 
 /// The fields found in one payload. Reused from payload to payload to save allocations.
 #[derive(Debug, Default)]
 pub struct Found {
-    slots: Vec<Slot>,
+    pub(crate) slots: Vec<Slot>,
+    /// Sized Avro blocks on the way to the slots; outer ones come before inner ones.
+    pub(crate) blocks: Vec<SizedBlock>,
+    /// Length of the payload that was walked.
+    pub(crate) length: usize,
+}
+
+/// An Avro array or map block that says how many bytes it has.
+#[derive(Debug)]
+pub(crate) struct SizedBlock {
+    /// Index + 1 of the sized block around it; 0 for none.
+    pub(crate) around: u32,
+    /// Where its size stands.
+    pub(crate) size_at: Range<usize>,
+    pub(crate) size: usize,
 }
 
 impl Found {
@@ -34,59 +55,255 @@ impl Found {
     pub fn first(&self, path: usize) -> Option<&Slot> {
         self.at(path).next()
     }
+
+    pub(crate) fn reset(&mut self, payload: &[u8]) -> Result<(), FormatError> {
+        self.slots.clear();
+        self.blocks.clear();
+        self.length = payload.len();
+        match u32::try_from(payload.len()) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(FormatError::Unsupported(
+                "the payload has 4 GiB or more".to_owned(),
+            )),
+        }
+    }
 }
 
-/// One occurrence of a field in a payload.
+/// One occurrence of a field in a payload. Of an Avro union it covers the branch index as well.
 #[derive(Clone, Debug)]
 pub struct Slot {
-    path: u16,
-    start: u32,
-    end: u32,
+    pub(crate) path: u32,
+    pub(crate) start: u32,
+    /// Avro: where the value of a union's branch begins. JSON: where the member's name begins.
+    pub(crate) value: u32,
+    pub(crate) end: u32,
+    /// Index + 1 of the innermost sized block around it; 0 for none.
+    pub(crate) block: u32,
+    pub(crate) form: Form,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Form {
+    Avro(AvroForm),
+    Json(JsonShape),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct AvroForm {
+    /// The declared type: the union where there is one.
+    pub(crate) declared: NodeId,
+    /// The type that is there: the union's branch.
+    pub(crate) actual: NodeId,
+    pub(crate) shape: AvroShape,
+    /// With [`AvroShape::Other`] only.
+    pub(crate) types: Option<Arc<Types>>,
+}
+
+/// How to read a value without its schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AvroShape {
+    Null,
+    Boolean,
+    Integer,
+    Float,
+    Double,
+    String,
+    Bytes,
+    /// Not without it.
+    Other,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JsonShape {
+    Null,
+    Bool,
+    Number,
+    Str,
+    Object,
+    Absent,
 }
 
 impl Slot {
     /// Index of the path it was found by.
     pub fn path(&self) -> usize {
-        usize::from(self.path)
+        self.path as usize
     }
 
-    /// The bytes it takes up in the payload.
+    /// The bytes it takes up in the payload; empty for an absent field.
     pub fn range(&self) -> Range<usize> {
         self.start as usize..self.end as usize
     }
 
     /// Null stands there.
     pub fn is_null(&self) -> bool {
-        unimplemented!()
+        match &self.form {
+            Form::Avro(avro) => avro.shape == AvroShape::Null,
+            Form::Json(shape) => *shape == JsonShape::Null,
+        }
     }
 
     /// JSON only: the object is there, the field is not. [`Slot::replace`] puts it in.
     pub fn is_absent(&self) -> bool {
-        unimplemented!()
+        matches!(self.form, Form::Json(JsonShape::Absent))
+    }
+
+    fn stale(&self) -> FormatError {
+        FormatError::Unsupported("the slot was found in another payload".to_owned())
     }
 
     /// The value, which must be a scalar. `payload` is what it was found in. An absent field is null.
     pub fn scalar<'a>(&self, payload: &'a [u8]) -> Result<Scalar<'a>, FormatError> {
-        let _ = payload;
-        unimplemented!()
+        let start = self.start as usize;
+        match &self.form {
+            Form::Json(shape) => {
+                let value = payload.get(self.range()).ok_or_else(|| self.stale())?;
+                json_scalar::read(*shape, value, start)
+            }
+            Form::Avro(avro) => {
+                let value = payload
+                    .get(self.value as usize..self.end as usize)
+                    .ok_or_else(|| self.stale())?;
+                let mut cursor = Cursor::new(value, MAX_DEPTH);
+                let scalar = match avro.shape {
+                    AvroShape::Null => Ok(Scalar::Null),
+                    AvroShape::Boolean => cursor.boolean().map(Scalar::Bool),
+                    AvroShape::Integer => cursor.long().map(Scalar::Int),
+                    AvroShape::Float => cursor.float().map(|value| Scalar::Double(value.into())),
+                    AvroShape::Double => cursor.double().map(Scalar::Double),
+                    AvroShape::String => cursor.string().map(|s| Scalar::Str(Cow::Borrowed(s))),
+                    AvroShape::Bytes => cursor.bytes().map(|b| Scalar::Bytes(Cow::Borrowed(b))),
+                    AvroShape::Other => match &avro.types {
+                        Some(types) => avro_scalar::read(types, avro.actual, &mut cursor),
+                        None => Err(self.stale()),
+                    },
+                };
+                scalar.map_err(|error| moved(error, self.value as usize))
+            }
+        }
     }
 
     /// The value as plain JSON text, whatever its type; `null` for an absent field.
     pub fn json<'a>(&self, payload: &'a [u8]) -> Result<Cow<'a, [u8]>, FormatError> {
-        let _ = payload;
-        unimplemented!()
+        match &self.form {
+            Form::Json(JsonShape::Absent) => Ok(Cow::Borrowed(b"null")),
+            Form::Json(_) => payload
+                .get(self.range())
+                .map(Cow::Borrowed)
+                .ok_or_else(|| self.stale()),
+            Form::Avro(avro) => {
+                let value = self.value as usize;
+                let mut out = Vec::new();
+                if let (AvroShape::Float, Some(bytes)) = (
+                    avro.shape,
+                    payload
+                        .get(value..self.end as usize)
+                        .and_then(|v| v.try_into().ok()),
+                ) {
+                    text::write_float(f32::from_le_bytes(bytes), &mut out);
+                } else if let Some(types) = &avro.types {
+                    let bytes = payload
+                        .get(value..self.end as usize)
+                        .ok_or_else(|| self.stale())?;
+                    to_json::to_json(types, avro.actual, bytes, &mut out)
+                        .map_err(|error| moved(error, value))?;
+                } else {
+                    to_json::write_scalar(&self.scalar(payload)?, &mut out);
+                }
+                Ok(Cow::Owned(out))
+            }
+        }
+    }
+
+    fn edit(&self, bytes: EditBytes) -> Edit {
+        let kind = if self.is_absent() {
+            EditKind::Insert
+        } else {
+            EditKind::Replace
+        };
+        Edit {
+            range: self.range(),
+            bytes,
+            kind,
+            block: self.block,
+        }
+    }
+
+    /// A JSON literal in its place, with its name before it if the field is absent.
+    fn json_edit(&self, fields: &Fields, literal: &[u8]) -> Edit {
+        let mut bytes = Vec::with_capacity(literal.len());
+        if self.is_absent() {
+            if let Some(path) = fields.paths().get(self.path()) {
+                text::write_string(path.name(), &mut bytes);
+            }
+            bytes.push(b':');
+        }
+        bytes.extend_from_slice(literal);
+        self.edit(EditBytes::from_vec(bytes))
     }
 
     /// Puts a value in its place, if the declared type takes it; picks the union's branch.
+    ///
+    /// In JSON, bytes become a base64 string. Rules of a JSON Schema beyond the type (length, pattern)
+    /// are not looked at: see [`FieldType::takes_any_text`](crate::FieldType).
     pub fn replace(&self, fields: &Fields, value: &Scalar<'_>) -> Result<Edit, EditError> {
-        let _ = (fields, value);
-        unimplemented!()
+        let refuse = |expected: String| EditError::Type {
+            path: fields.path_name(self.path()),
+            expected,
+            given: value.kind(),
+        };
+        match &self.form {
+            Form::Avro(avro) => {
+                let types = fields.types().ok_or(EditError::Stale)?;
+                let mut out = Vec::with_capacity(64);
+                if avro_scalar::write(types, avro.declared, avro.actual, value, &mut out) {
+                    Ok(self.edit(EditBytes::from_vec(out)))
+                } else {
+                    Err(refuse(types.describe(avro.declared)))
+                }
+            }
+            Form::Json(_) => {
+                let declared = fields.json_types(self.path());
+                let mut literal = Vec::with_capacity(64);
+                match json_scalar::literal(value, &mut literal) {
+                    Some(given) if declared.includes(given) => Ok(self.json_edit(fields, &literal)),
+                    _ => Err(refuse(declared.describe())),
+                }
+            }
+        }
     }
 
-    /// Puts a JSON literal of any type in its place, if the declared type takes it.
+    /// Puts a plain JSON literal of any type in its place, if the declared type takes it.
     pub fn replace_json(&self, fields: &Fields, literal: &[u8]) -> Result<Edit, EditError> {
-        let _ = (fields, literal);
-        unimplemented!()
+        let refuse = |error: FormatError| EditError::Literal {
+            path: fields.path_name(self.path()),
+            problem: match error {
+                FormatError::Mismatch { problem, .. } => problem,
+                other => other.to_string(),
+            },
+        };
+        check::check(literal, &Limits::default()).map_err(refuse)?;
+        let literal = json_scalar::trim(literal);
+        match &self.form {
+            Form::Avro(avro) => {
+                let types = fields.types().ok_or(EditError::Stale)?;
+                let mut out = Vec::new();
+                Encoder::new(types)
+                    .value(avro.declared, JsonText::new(literal), &mut out)
+                    .map_err(refuse)?;
+                Ok(self.edit(EditBytes::from_vec(out)))
+            }
+            Form::Json(_) => {
+                let declared = fields.json_types(self.path());
+                if declared.includes(json_scalar::type_of(literal)) {
+                    Ok(self.json_edit(fields, literal))
+                } else {
+                    Err(EditError::Literal {
+                        path: fields.path_name(self.path()),
+                        problem: format!("expected {}", declared.describe()),
+                    })
+                }
+            }
+        }
     }
 
     /// Puts null in its place, if the schema allows it.
@@ -94,9 +311,45 @@ impl Slot {
         self.replace(fields, &Scalar::Null)
     }
 
-    /// Takes the field out. JSON only, and not what the schema requires.
+    /// Takes the member or array element out. JSON only, and not what the schema requires.
     pub fn remove(&self, fields: &Fields) -> Result<Edit, EditError> {
-        let _ = fields;
-        unimplemented!()
+        let refuse = |reason| EditError::NotRemovable {
+            path: fields.path_name(self.path()),
+            reason,
+        };
+        match &self.form {
+            Form::Avro(_) => Err(refuse("every event of an Avro schema has all its fields")),
+            Form::Json(_) if fields.json_required(self.path()) && self.value != self.start => {
+                Err(refuse("the schema requires it"))
+            }
+            Form::Json(JsonShape::Absent) => Ok(Edit {
+                range: self.range(),
+                bytes: EditBytes::new(),
+                kind: EditKind::Replace,
+                block: 0,
+            }),
+            Form::Json(_) => Ok(Edit {
+                range: self.value as usize..self.end as usize,
+                bytes: EditBytes::new(),
+                kind: EditKind::Remove,
+                block: 0,
+            }),
+        }
+    }
+}
+
+/// The error with its offset counted from the beginning of the payload.
+fn moved(error: FormatError, by: usize) -> FormatError {
+    match error {
+        FormatError::Malformed {
+            format,
+            offset,
+            problem,
+        } => FormatError::Malformed {
+            format,
+            offset: offset + by,
+            problem,
+        },
+        other => other,
     }
 }

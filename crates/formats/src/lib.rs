@@ -30,6 +30,7 @@ mod error;
 mod fields;
 mod found;
 pub mod frame;
+mod input;
 pub mod json;
 mod path;
 mod payload;

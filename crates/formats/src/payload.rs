@@ -1,13 +1,17 @@
 //! A payload: wire bytes without their frame, their encoding, and edits not yet written.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::edit::Edit;
+use crate::avro::{cursor, decode, to_json};
+use crate::edit::{Edit, EditBytes, EditKind};
 use crate::error::{EditError, FormatError};
 use crate::fields::{Fields, Limits};
 use crate::found::Found;
+use crate::json::splice::settle_commas;
+use crate::json::{check, text};
 use crate::schema::Schema;
 use crate::value::Value;
 
@@ -29,6 +33,7 @@ pub enum Encoding {
 pub struct Payload {
     bytes: Bytes,
     encoding: Encoding,
+    /// Sorted, apart, all replacements.
     edits: Vec<Edit>,
 }
 
@@ -67,6 +72,11 @@ impl Payload {
         self
     }
 
+    /// Puts the same bytes and edits under another schema (one derived from it).
+    pub fn set_schema(&mut self, schema: Arc<Schema>) {
+        self.encoding = Encoding::Registered(schema);
+    }
+
     /// Writes pending edits into the bytes, then finds fields in them.
     pub fn find(&mut self, fields: &Fields, found: &mut Found) -> Result<(), FormatError> {
         self.flatten();
@@ -84,11 +94,34 @@ impl Payload {
         fields.find_checked(&self.bytes, found, limits)
     }
 
-    /// Takes edits of slots that were found in the bytes as they are: sorts them and adds the size
-    /// edits of the sized Avro blocks around them. Once per walk: flatten and find again for more.
-    pub fn edit(&mut self, found: &Found, edits: Vec<Edit>) -> Result<(), EditError> {
-        let _ = (found, edits);
-        unimplemented!()
+    /// Takes edits of slots that were found in the bytes as they are: sorts them, settles commas (JSON)
+    /// and adds the size edits of the sized blocks around them (Avro), at all levels. Once per walk:
+    /// flatten and find again for more.
+    pub fn edit(&mut self, found: &Found, mut edits: Vec<Edit>) -> Result<(), EditError> {
+        if self.is_edited() || found.length != self.bytes.len() {
+            return Err(EditError::Stale);
+        }
+        edits.retain(|edit| !edit.range.is_empty() || !edit.bytes.is_empty());
+        // An insertion comes after what ends where it stands.
+        edits.sort_by_key(|edit| (edit.range.start, edit.range.end));
+        for pair in edits.windows(2) {
+            let twice = pair[0].range == pair[1].range && pair[0].kind != EditKind::Insert;
+            if pair[0].range.end > pair[1].range.start || twice {
+                return Err(EditError::Overlap {
+                    offset: pair[1].range.start,
+                });
+            }
+        }
+        if edits
+            .last()
+            .is_some_and(|last| last.range.end > self.bytes.len())
+        {
+            return Err(EditError::Stale);
+        }
+        settle_commas(&self.bytes, &mut edits);
+        resize_blocks(found, &mut edits)?;
+        self.edits = edits;
+        Ok(())
     }
 
     /// There are edits that the bytes do not show yet.
@@ -98,31 +131,127 @@ impl Payload {
 
     /// Writes pending edits into the bytes.
     pub fn flatten(&mut self) {
-        unimplemented!()
+        if self.is_edited() {
+            let mut out = Vec::with_capacity(self.len());
+            self.write_to(&mut out);
+            self.bytes = out.into();
+            self.edits.clear();
+        }
     }
 
     /// Length in bytes with pending edits.
-    #[allow(clippy::len_without_is_empty)]
+    #[allow(clippy::len_without_is_empty)] // An empty payload is nothing special.
     pub fn len(&self) -> usize {
-        unimplemented!()
+        let removed: usize = self.edits.iter().map(|edit| edit.range.len()).sum();
+        let added: usize = self.edits.iter().map(|edit| edit.bytes.len()).sum();
+        self.bytes.len() - removed + added
     }
 
     /// Appends the bytes with pending edits.
     pub fn write_to(&self, out: &mut Vec<u8>) {
-        let _ = out;
-        unimplemented!()
+        out.reserve(self.len());
+        let mut copied = 0;
+        for edit in &self.edits {
+            out.extend_from_slice(&self.bytes[copied..edit.range.start]);
+            out.extend_from_slice(&edit.bytes);
+            copied = edit.range.end;
+        }
+        out.extend_from_slice(&self.bytes[copied..]);
+    }
+
+    fn flattened(&self) -> Cow<'_, [u8]> {
+        if self.is_edited() {
+            let mut out = Vec::with_capacity(self.len());
+            self.write_to(&mut out);
+            Cow::Owned(out)
+        } else {
+            Cow::Borrowed(&self.bytes)
+        }
     }
 
     /// Appends the payload, pending edits included, as one line of plain JSON.
+    ///
+    /// Avro as [`avro`](crate::avro) says; JSON as it is, but without line breaks; text as a string;
+    /// bytes as base64.
     pub fn to_json(&self, out: &mut Vec<u8>) -> Result<(), FormatError> {
-        let _ = out;
-        unimplemented!()
+        let bytes = self.flattened();
+        let types = self.schema().and_then(|schema| schema.types());
+        match (&self.encoding, types) {
+            (Encoding::Registered(_), Some(types)) => {
+                let start = out.len();
+                to_json::to_json(types, types.root(), &bytes, out)
+                    .inspect_err(|_| out.truncate(start))?;
+            }
+            (Encoding::Registered(_) | Encoding::Json, _) => {
+                if memchr::memchr2(b'\n', b'\r', &bytes).is_some() {
+                    text::write_compact(&bytes, out);
+                } else {
+                    out.extend_from_slice(&bytes);
+                }
+            }
+            (Encoding::Text, _) => text::write_string(utf8(&bytes)?, out),
+            (Encoding::Bytes, _) => text::write_base64(&bytes, out),
+        }
+        Ok(())
     }
 
     /// The payload, pending edits included, as a tree.
     pub fn decode(&self) -> Result<Value, FormatError> {
-        unimplemented!()
+        let bytes = self.flattened();
+        match &self.encoding {
+            Encoding::Registered(schema) => match schema.types() {
+                Some(types) => decode::decode(types, &bytes),
+                None => Value::from_json(&bytes),
+            },
+            Encoding::Json => Value::from_json(&bytes),
+            Encoding::Text => Ok(Value::Str(utf8(&bytes)?.to_owned())),
+            Encoding::Bytes => Ok(Value::Bytes(bytes.into_owned())),
+        }
     }
+
+    /// Checks that JSON bytes, pending edits included, are well-formed: for those who hand them on to
+    /// readers that trust them.
+    pub fn check_json(&self, limits: &Limits) -> Result<(), FormatError> {
+        check::check(&self.flattened(), limits)
+    }
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, FormatError> {
+    std::str::from_utf8(bytes).map_err(|error| FormatError::Malformed {
+        format: "text",
+        offset: error.valid_up_to(),
+        problem: "not UTF-8".to_owned(),
+    })
+}
+
+/// Adds the edits of the byte sizes of all sized blocks around the edits.
+fn resize_blocks(found: &Found, edits: &mut Vec<Edit>) -> Result<(), EditError> {
+    if edits.iter().all(|edit| edit.block == 0) {
+        return Ok(());
+    }
+    let mut growth = vec![0_i64; found.blocks.len() + 1];
+    for edit in edits.iter() {
+        let index = edit.block as usize;
+        *growth.get_mut(index).ok_or(EditError::Stale)? +=
+            edit.bytes.len() as i64 - edit.range.len() as i64;
+    }
+    // Inner blocks come last: when it is a block's turn, all within it has been counted.
+    for (index, block) in found.blocks.iter().enumerate().rev() {
+        let grown = growth[index + 1];
+        if grown == 0 {
+            continue;
+        }
+        let (bytes, length) = cursor::long_bytes(block.size as i64 + grown);
+        growth[block.around as usize] += grown + length as i64 - block.size_at.len() as i64;
+        edits.push(Edit {
+            range: block.size_at.clone(),
+            bytes: EditBytes::from_slice(&bytes[..length]),
+            kind: EditKind::Replace,
+            block: block.around,
+        });
+    }
+    edits.sort_by_key(|edit| edit.range.start);
+    Ok(())
 }
 
 /// Shows encoding and length, never the bytes.

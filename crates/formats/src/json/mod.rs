@@ -1,10 +1,22 @@
-//! JSON payloads: walking and editing.
+//! JSON payloads: walking and editing them, and checking events against JSON Schemas.
+
+pub(crate) mod check;
+pub(crate) mod find;
+pub(crate) mod scalar;
+pub(crate) mod scan;
+pub(crate) mod shape;
+pub(crate) mod splice;
+pub(crate) mod text;
 
 use crate::error::FormatError;
+use crate::fields::Limits;
 use crate::schema::Schema;
 
-/// Checks a plain JSON event against the schema and appends it as a JSON payload.
+/// Appends a JSON event as a payload of the schema, byte for byte, once it is well-formed (no name
+/// twice in an object, nesting within [`Limits`]' default) and valid against the schema.
 pub fn from_json(schema: &Schema, json: &[u8], out: &mut Vec<u8>) -> Result<(), FormatError> {
-    let _ = (schema, json, out);
-    unimplemented!()
+    check::check(json, &Limits::default())?;
+    schema.validate_json(json)?;
+    out.extend_from_slice(json);
+    Ok(())
 }

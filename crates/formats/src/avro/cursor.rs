@@ -1,0 +1,232 @@
+//! Reads the primitive encodings of Avro, never past the end and never more than the bytes can hold.
+
+use crate::error::FormatError;
+
+/// Containers within containers that a walk goes down into when nobody set a limit.
+pub(crate) const MAX_DEPTH: usize = 512;
+
+/// Items that take no bytes (null, empty records) in one payload: their number costs nothing to
+/// claim and time to walk.
+const MAX_EMPTY_ITEMS: usize = 65_536;
+
+/// A position in a payload.
+pub(crate) struct Cursor<'a> {
+    bytes: &'a [u8],
+    pos: usize,
+    depth_left: usize,
+    empty_items_left: usize,
+}
+
+/// The head of an array or map block.
+pub(crate) struct Block {
+    /// Items in it; 0 ends the array or map.
+    pub(crate) count: usize,
+    /// Where its byte size stands, and how many bytes the items take, if the writer said so.
+    pub(crate) size: Option<(std::ops::Range<usize>, usize)>,
+}
+
+impl<'a> Cursor<'a> {
+    pub(crate) fn new(bytes: &'a [u8], depth: usize) -> Self {
+        Self {
+            bytes,
+            pos: 0,
+            depth_left: depth,
+            empty_items_left: MAX_EMPTY_ITEMS,
+        }
+    }
+
+    pub(crate) fn pos(&self) -> usize {
+        self.pos
+    }
+
+    pub(crate) fn remaining(&self) -> usize {
+        self.bytes.len() - self.pos
+    }
+
+    /// Goes down into a record, array or map.
+    pub(crate) fn enter(&mut self) -> Result<(), FormatError> {
+        match self.depth_left.checked_sub(1) {
+            Some(left) => {
+                self.depth_left = left;
+                Ok(())
+            }
+            None => Err(self.error("nested too deeply")),
+        }
+    }
+
+    /// Comes back up from what [`Cursor::enter`] went into.
+    pub(crate) fn leave(&mut self) {
+        self.depth_left += 1;
+    }
+
+    #[cold]
+    pub(crate) fn error(&self, problem: impl Into<String>) -> FormatError {
+        FormatError::avro(self.pos, problem)
+    }
+
+    pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8], FormatError> {
+        match self
+            .bytes
+            .get(self.pos..)
+            .and_then(|rest| rest.get(..count))
+        {
+            Some(taken) => {
+                self.pos += count;
+                Ok(taken)
+            }
+            None => Err(self.error(format!("{count} bytes expected, {} left", self.remaining()))),
+        }
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], FormatError> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.take(N)?);
+        Ok(array)
+    }
+
+    pub(crate) fn long(&mut self) -> Result<i64, FormatError> {
+        let start = self.pos;
+        let mut value = 0_u64;
+        for (position, byte) in self.bytes[start..].iter().take(10).enumerate() {
+            if position == 9 && *byte > 1 {
+                break;
+            }
+            value |= u64::from(byte & 0x7f) << (7 * position);
+            if byte & 0x80 == 0 {
+                self.pos = start + position + 1;
+                return Ok((value >> 1) as i64 ^ -((value & 1) as i64));
+            }
+        }
+        Err(self.error(if self.remaining() < 10 {
+            "ends within an integer"
+        } else {
+            "an integer of more than 64 bits"
+        }))
+    }
+
+    pub(crate) fn int(&mut self) -> Result<i32, FormatError> {
+        let value = self.long()?;
+        i32::try_from(value).map_err(|_| self.error("an int of more than 32 bits"))
+    }
+
+    pub(crate) fn float(&mut self) -> Result<f32, FormatError> {
+        Ok(f32::from_le_bytes(self.array()?))
+    }
+
+    pub(crate) fn double(&mut self) -> Result<f64, FormatError> {
+        Ok(f64::from_le_bytes(self.array()?))
+    }
+
+    pub(crate) fn boolean(&mut self) -> Result<bool, FormatError> {
+        match self.take(1)? {
+            [0] => Ok(false),
+            [1] => Ok(true),
+            _ => Err(self.error("a boolean that is neither 0 nor 1")),
+        }
+    }
+
+    /// A length-prefixed run of bytes.
+    pub(crate) fn bytes(&mut self) -> Result<&'a [u8], FormatError> {
+        let length = self.long()?;
+        match usize::try_from(length) {
+            Ok(length) => self.take(length),
+            Err(_) => Err(self.error("a negative length")),
+        }
+    }
+
+    pub(crate) fn string(&mut self) -> Result<&'a str, FormatError> {
+        let bytes = self.bytes()?;
+        std::str::from_utf8(bytes).map_err(|_| self.error("a string that is not UTF-8"))
+    }
+
+    /// An index below `count`, as unions and enums have.
+    pub(crate) fn index(&mut self, count: usize, what: &str) -> Result<usize, FormatError> {
+        let index = self.long()?;
+        match usize::try_from(index) {
+            Ok(index) if index < count => Ok(index),
+            _ => Err(self.error(format!("{what} index {index}, there are {count}"))),
+        }
+    }
+
+    /// The head of the next block of an array or map whose items take at least `item_size` bytes.
+    pub(crate) fn block(&mut self, item_size: usize) -> Result<Block, FormatError> {
+        let count = self.long()?;
+        let size = if count < 0 {
+            let start = self.pos;
+            let size = self.long()?;
+            match usize::try_from(size) {
+                Ok(size) if size <= self.remaining() => Some((start..self.pos, size)),
+                _ => {
+                    return Err(self.error(format!(
+                        "a block of {size} bytes, {} left",
+                        self.remaining()
+                    )));
+                }
+            }
+        } else {
+            None
+        };
+        let room = size.as_ref().map_or(self.remaining(), |(_, size)| *size);
+        let count = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
+        let fits = match room.checked_div(item_size) {
+            Some(most) => count <= most,
+            None => match self.empty_items_left.checked_sub(count) {
+                Some(left) => {
+                    self.empty_items_left = left;
+                    true
+                }
+                None => false,
+            },
+        };
+        if fits {
+            Ok(Block { count, size })
+        } else {
+            Err(self.error(format!("a block of {count} items in {room} bytes")))
+        }
+    }
+
+    /// Checks that a sized block ended where its size says.
+    pub(crate) fn end_block(&self, start: usize, size: usize) -> Result<(), FormatError> {
+        if self.pos == start + size {
+            Ok(())
+        } else {
+            Err(self.error(format!(
+                "a block of {} bytes that says it has {size}",
+                self.pos - start
+            )))
+        }
+    }
+
+    pub(crate) fn end(&self) -> Result<(), FormatError> {
+        match self.remaining() {
+            0 => Ok(()),
+            count => Err(self.error(format!("{count} bytes after the end of the event"))),
+        }
+    }
+}
+
+/// Appends an Avro `int` or `long`.
+pub(crate) fn write_long(value: i64, out: &mut Vec<u8>) {
+    let (bytes, length) = long_bytes(value);
+    out.extend_from_slice(&bytes[..length]);
+}
+
+/// An Avro `long` and how many bytes of it count.
+pub(crate) fn long_bytes(value: i64) -> ([u8; 10], usize) {
+    let mut rest = ((value << 1) ^ (value >> 63)) as u64;
+    let mut bytes = [0; 10];
+    let mut length = 0;
+    while rest > 0x7f {
+        bytes[length] = (rest as u8 & 0x7f) | 0x80;
+        rest >>= 7;
+        length += 1;
+    }
+    bytes[length] = rest as u8;
+    (bytes, length + 1)
+}
+
+/// Appends a length-prefixed run of bytes.
+pub(crate) fn write_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+    write_long(bytes.len() as i64, out);
+    out.extend_from_slice(bytes);
+}

@@ -1,0 +1,128 @@
+//! Avro payloads as plain JSON.
+
+use super::cursor::{Cursor, MAX_DEPTH};
+use super::scalar;
+use super::types::{Kind, NodeId, Types};
+use crate::error::FormatError;
+use crate::json::text;
+use crate::scalar::Scalar;
+
+/// Appends the value that the bytes hold.
+pub(crate) fn to_json(
+    types: &Types,
+    id: NodeId,
+    bytes: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), FormatError> {
+    let mut cursor = Cursor::new(bytes, MAX_DEPTH);
+    value(types, id, &mut cursor, out)?;
+    cursor.end()
+}
+
+fn value(
+    types: &Types,
+    id: NodeId,
+    cursor: &mut Cursor<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), FormatError> {
+    match types.kind(id) {
+        Kind::Union(branches) => {
+            let index = cursor.index(branches.len(), "union branch")?;
+            value(types, branches[index], cursor, out)
+        }
+        Kind::Record(record) => {
+            cursor.enter()?;
+            out.push(b'{');
+            for (position, field) in record.fields.iter().enumerate() {
+                if position > 0 {
+                    out.push(b',');
+                }
+                text::write_string(&field.name, out);
+                out.push(b':');
+                value(types, field.node, cursor, out)?;
+            }
+            out.push(b'}');
+            cursor.leave();
+            Ok(())
+        }
+        Kind::Array(item) => {
+            out.push(b'[');
+            blocks(cursor, types.node(*item).min_size, |position, cursor| {
+                if position > 0 {
+                    out.push(b',');
+                }
+                value(types, *item, cursor, out)
+            })?;
+            out.push(b']');
+            Ok(())
+        }
+        Kind::Map(item) => {
+            out.push(b'{');
+            blocks(
+                cursor,
+                types.node(*item).min_size.saturating_add(1),
+                |position, cursor| {
+                    if position > 0 {
+                        out.push(b',');
+                    }
+                    text::write_string(cursor.string()?, out);
+                    out.push(b':');
+                    value(types, *item, cursor, out)
+                },
+            )?;
+            out.push(b'}');
+            Ok(())
+        }
+        Kind::Enum { symbols, .. } => {
+            let index = cursor.index(symbols.len(), "enum symbol")?;
+            text::write_string(&symbols[index], out);
+            Ok(())
+        }
+        Kind::Float => {
+            text::write_float(cursor.float()?, out);
+            Ok(())
+        }
+        _ => {
+            write_scalar(&scalar::read(types, id, cursor)?, out);
+            Ok(())
+        }
+    }
+}
+
+/// Appends a scalar as Avro's plain JSON has it.
+pub(crate) fn write_scalar(scalar: &Scalar<'_>, out: &mut Vec<u8>) {
+    match scalar {
+        Scalar::Null => out.extend_from_slice(b"null"),
+        Scalar::Bool(value) => text::write_bool(*value, out),
+        Scalar::Int(value) => text::write_int(*value, out),
+        Scalar::Double(value) => text::write_double(*value, out),
+        Scalar::Str(value) => text::write_string(value, out),
+        Scalar::Bytes(value) => text::write_base64(value, out),
+    }
+}
+
+/// Calls `item` for each item of an array or map; the first argument counts them.
+pub(crate) fn blocks<'a>(
+    cursor: &mut Cursor<'a>,
+    item_size: usize,
+    mut item: impl FnMut(usize, &mut Cursor<'a>) -> Result<(), FormatError>,
+) -> Result<(), FormatError> {
+    cursor.enter()?;
+    let mut position = 0;
+    loop {
+        let block = cursor.block(item_size)?;
+        let start = cursor.pos();
+        for _ in 0..block.count {
+            item(position, cursor)?;
+            position += 1;
+        }
+        if let Some((_, size)) = block.size {
+            cursor.end_block(start, size)?;
+        }
+        if block.count == 0 {
+            break;
+        }
+    }
+    cursor.leave();
+    Ok(())
+}
