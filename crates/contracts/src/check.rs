@@ -27,7 +27,9 @@ impl Rules {
                 ..Problem::of_file(file, message)
             }));
         };
-        check("$.keyField".into(), &self.key_field, one_string);
+        if let Some(field) = &self.key_field {
+            check("$.keyField".into(), field, one_string);
+        }
         for pii in &self.pii_fields {
             let path = format!("$.piiFields[{:?}]", slashed(&pii.path));
             check(path, &pii.path, encryptable);

@@ -88,8 +88,9 @@ impl PartialEq for Validation {
 /// The rules for events: the part of a contract that transforms carry out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rules {
-    /// The field that ties events into a sequence; events with the same value share a key.
-    pub key_field: FieldPath,
+    /// The field that ties events into a sequence; events with the same value share a key. Every
+    /// contract has one; rules that are listed for a router need none.
+    pub key_field: Option<FieldPath>,
     /// The personal fields.
     pub pii_fields: Vec<PiiField>,
     /// Rules for values, in order.
@@ -148,7 +149,7 @@ impl Contract {
             "schemaRef": self.schema_ref.as_str(),
             "state": self.state.as_str(),
             "isPublic": self.is_public,
-            "keyField": slashed(&self.rules.key_field),
+            "keyField": self.rules.key_field.as_ref().map(slashed),
             "piiFields": pii,
             "validations": validations,
             "metadata": self.metadata,

@@ -81,7 +81,7 @@ fn read<'a>(document: &mut Document<'a>, root: &Node<'a>) -> Option<Contract> {
         is_public: is_public?,
         metadata: metadata?,
         rules: Arc::new(Rules {
-            key_field: key_field?,
+            key_field: Some(key_field?),
             pii_fields: pii_fields?,
             validations: validations?,
             data_subject_field: data_subject_field?,

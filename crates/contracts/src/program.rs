@@ -95,7 +95,8 @@ impl Program {
         let consent_levels = route
             .then(|| paths.declared(&meta.consent_levels))
             .flatten();
-        let key_field = (!route).then(|| paths.add(&rules.key_field));
+        let key_field = rules.key_field.as_ref().filter(|_| !route);
+        let key_field = key_field.map(|field| paths.add(field));
         let data_subject = rules
             .data_subject_field
             .as_ref()
@@ -200,7 +201,10 @@ impl Program {
             RecordErrorKind::Field,
             format!(
                 "Field: '{}'{} is the key field and {problem}",
-                slashed(&self.rules.key_field),
+                self.rules
+                    .key_field
+                    .as_ref()
+                    .map_or_else(String::new, slashed),
                 self.schema_words(),
             ),
         ))

@@ -1,0 +1,130 @@
+//! The keys for a batch: known values are answered from memory, all others with one question to the
+//! key store.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use penstock_connect::{Error, Record, RecordError, RecordErrorKind};
+use penstock_contracts::{EventBatch, Program};
+use penstock_formats::{Found, Scalar};
+use penstock_keys::{DataKey, KeyRequest, KeyStore};
+
+/// The key of one event.
+pub(crate) struct EventKey {
+    pub(crate) key: Arc<DataKey>,
+    /// Keyed hash of the key-field value, which chooses the partition.
+    pub(crate) placement: u64,
+}
+
+/// The keys of one batch.
+pub(crate) struct BatchKeys {
+    store: Arc<KeyStore>,
+    /// The stream that keys belong to; `None`: the topic of each record.
+    stream: Option<String>,
+    by_event: Vec<Result<EventKey, RecordError>>,
+}
+
+impl BatchKeys {
+    pub(crate) fn new(store: Arc<KeyStore>, stream: Option<String>) -> Self {
+        Self {
+            store,
+            stream,
+            by_event: Vec::new(),
+        }
+    }
+
+    /// The key of the event with this index within the batch.
+    pub(crate) fn get(&self, index: usize) -> Result<&EventKey, RecordError> {
+        match self.by_event.get(index) {
+            Some(Ok(key)) => Ok(key),
+            Some(Err(error)) => Err(error.clone()),
+            None => unreachable!("record {index} was not in the batch that was prepared"),
+        }
+    }
+
+    /// Gets the keys for a batch whose events have been read.
+    pub(crate) async fn get_for(
+        &mut self,
+        events: &EventBatch,
+        records: &[Record],
+    ) -> Result<(), Error> {
+        let stream = self.stream.as_deref();
+        let store = &self.store;
+        self.by_event.clear();
+        let mut wanted = Vec::new();
+        let mut requests = Vec::new();
+        for (index, record) in records.iter().enumerate() {
+            let request = match (events.get(index), &record.value) {
+                (Ok((program, found)), Some(value)) => {
+                    request(stream.unwrap_or(&record.topic), program, value.bytes(), found)
+                }
+                (Err(error), _) => Err(error.clone()),
+                (Ok(_), None) => unreachable!("a record without a value has no program"),
+            };
+            let request = match request {
+                Ok(request) => request,
+                Err(error) => {
+                    self.by_event.push(Err(error));
+                    continue;
+                }
+            };
+            self.by_event.push(match store.cached_current(&request) {
+                Some(key) => Ok(EventKey {
+                    key,
+                    placement: store.placement_hash(request.stream, &request.value),
+                }),
+                None => {
+                    wanted.push(index);
+                    requests.push(request);
+                    Err(no_key())
+                }
+            });
+        }
+        if requests.is_empty() {
+            return Ok(());
+        }
+        let keys = store.current(&requests).await.map_err(|error| {
+            Error::backoff(format!("cannot get keys: {error}")).with_source(error)
+        })?;
+        for ((index, request), key) in wanted.iter().zip(&requests).zip(keys) {
+            self.by_event[*index] = Ok(EventKey {
+                key,
+                placement: store.placement_hash(request.stream, &request.value),
+            });
+        }
+        Ok(())
+    }
+}
+
+fn request<'a>(
+    stream: &'a str,
+    program: &Program,
+    event: &'a [u8],
+    found: &Found,
+) -> Result<KeyRequest<'a>, RecordError> {
+    let value = program.key_value(event, found)?;
+    let mut subject: Option<Cow<'a, str>> = None;
+    if let Some(slot) = program.data_subject.and_then(|path| found.first(path)) {
+        subject = match slot.scalar(event).map_err(RecordError::field)? {
+            Scalar::Str(text) if !text.is_empty() => Some(text),
+            Scalar::Str(_) | Scalar::Null => None,
+            other => {
+                return Err(RecordError::field(format!(
+                    "field '{}' says whom the event is about, and holds {} instead of a string",
+                    program.fields.paths()[slot.path()],
+                    other.kind()
+                )));
+            }
+        };
+    }
+    Ok(KeyRequest {
+        stream,
+        value,
+        subject,
+    })
+}
+
+/// Stands where a key is still to come; never leaves a batch that was prepared.
+fn no_key() -> RecordError {
+    RecordError::new(RecordErrorKind::Key, "there is no key for the event")
+}
