@@ -8,7 +8,8 @@ import sys
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 servers = {"bootstrap.servers": sys.argv[1]}
-AdminClient(servers).create_topics([NewTopic("kept", 1, 1)])["kept"].result(30)
+admin = AdminClient(servers)
+admin.create_topics([NewTopic("kept", 1, 1)])["kept"].result(30)
 producer = Producer(servers | {"acks": "all"})
 producer.produce("kept", b"one")
 assert producer.flush(30) == 0

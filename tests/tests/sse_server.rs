@@ -116,5 +116,6 @@ async fn requests_that_cannot_be_served_are_refused() {
     let id = request(&server).header("Last-Event-ID", "17");
     assert_eq!(id.send().await.unwrap().status(), 400);
     let url = format!("http://{}/v2/stream/other", server.address());
-    assert_eq!(reqwest::get(url).await.unwrap().status(), 400);
+    let client = reqwest::Client::new();
+    assert_eq!(client.get(url).send().await.unwrap().status(), 400);
 }

@@ -140,6 +140,7 @@ impl Kafka {
     }
 }
 
+/// The short session is for restarts: a killed broker is let in again once its session has ended.
 fn configure(dir: &Path, port: u16, controller: u16, options: &KafkaOptions) -> Result<()> {
     let data = dir.join("data");
     let mut text = format!(
@@ -159,6 +160,8 @@ fn configure(dir: &Path, port: u16, controller: u16, options: &KafkaOptions) -> 
          share.coordinator.state.topic.replication.factor=1\n\
          share.coordinator.state.topic.min.isr=1\n\
          group.initial.rebalance.delay.ms=0\n\
+         broker.session.timeout.ms=3000\n\
+         broker.heartbeat.interval.ms=500\n\
          auto.create.topics.enable=false\n\
          log.cleaner.dedupe.buffer.size=4194304\n",
         data.display()
