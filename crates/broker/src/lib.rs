@@ -40,6 +40,7 @@ pub mod kafka;
 mod partition;
 mod record;
 mod spec;
+mod suggest;
 
 pub use api::{Broker, Consumer, GroupMetadata, Polled, Producer, Reader};
 pub use error::{Error, ErrorKind, Result, Retry};
