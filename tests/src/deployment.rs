@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
 use serde_json::Value;
-use xtask::{paths, ports};
+use xtask::ports;
 
-use crate::{Gateway, Viewer, Worker};
+use crate::{Gateway, Viewer, Worker, penstock};
 
 /// The key-encryption key of the estates on Kafka: 32 bytes in base64.
 const KEY_ENCRYPTION_KEY: &str = "cGVuc3RvY2sgdGVzdCBrZXkgZW5jcnlwdGlvbiBrZXk=";
@@ -57,15 +58,14 @@ impl Ports {
 }
 
 impl Deployment {
-    /// Copies `acceptance/<folder>` into a new folder under `parent`.
-    pub(crate) fn copy(folder: &str, parent: &Path) -> Self {
-        let source = paths::workspace().join("tests/acceptance").join(folder);
+    /// Copies the folder `source` into a new folder under `parent`.
+    pub(crate) fn copy(source: &Path, parent: &Path) -> Self {
         let path = (1..)
-            .map(|copy| parent.join(format!("{folder}-{copy}")))
+            .map(|copy| parent.join(format!("deployment-{copy}")))
             .find(|path| !path.exists())
             .expect("one of infinitely many names is free");
         let ports = Ports::pick();
-        copy_folder(&source, &path, &ports);
+        copy_folder(source, &path, &ports);
         Self { path, ports }
     }
 
@@ -152,7 +152,39 @@ impl Deployment {
     /// When the program is not there.
     #[must_use]
     pub fn spawn(&self, variables: &[(&str, &str)]) -> Worker {
-        Worker::spawn(self, variables)
+        let mut arguments = self.files();
+        arguments.insert(0, "run".into());
+        Worker::spawn(self, &arguments, variables)
+    }
+
+    /// Runs `penstock` with these arguments in the folder, to talk to its worker.
+    ///
+    /// # Panics
+    /// When the program is not there.
+    #[must_use]
+    pub fn penstock(&self, arguments: &[&str]) -> Output {
+        Command::new(penstock())
+            .args(arguments)
+            .env("PENSTOCK_WORKER", self.rest())
+            .current_dir(&self.path)
+            .output()
+            .expect("the program runs")
+    }
+
+    /// As [`Deployment::penstock`]; returns what it printed.
+    ///
+    /// # Panics
+    /// When the program fails; with its error output.
+    #[must_use]
+    pub fn ask(&self, arguments: &[&str]) -> String {
+        let output = self.penstock(arguments);
+        assert!(
+            output.status.success(),
+            "penstock {}: {}",
+            arguments.join(" "),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).expect("the program prints text")
     }
 
     /// Address of the worker's REST listener.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
+use xtask::paths;
 use xtask::services::{Kafka, REGISTRY_VARIABLE, Registry};
 
 use crate::Deployment;
@@ -88,11 +89,21 @@ impl Estate {
     /// When the folder cannot be copied.
     #[must_use]
     pub fn deploy(&self, folder: &str) -> Deployment {
-        let deployment = Deployment::copy(folder, self.dir.path());
+        let acceptance = paths::workspace().join("tests/acceptance");
+        let deployment = self.copy(&acceptance.join(folder));
         if let Some(servers) = &self.servers {
             deployment.connect(&servers.bootstrap_servers, &servers.registry_url);
         }
         deployment
+    }
+
+    /// A copy of any folder of properties files, with free ports.
+    ///
+    /// # Panics
+    /// When the folder cannot be copied.
+    #[must_use]
+    pub fn copy(&self, folder: &Path) -> Deployment {
+        Deployment::copy(folder, self.dir.path())
     }
 
     /// A folder of the test's own, removed at its end.

@@ -35,13 +35,13 @@ pub use worker::Worker;
 /// ```
 #[macro_export]
 macro_rules! on_both_brokers {
-    ($( $(#[$attribute:meta])* async fn $name:ident($estate:ident: Estate) $body:block )*) => {$(
+    ($( $(#[$attribute:meta])* async fn $name:ident($estate:ident: $estate_type:ty) $body:block )*) => {$(
         $(#[$attribute])*
         mod $name {
             #[allow(unused_imports)]
             use super::*;
 
-            async fn test($estate: $crate::Estate) $body
+            async fn test($estate: $estate_type) $body
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn embedded() {

@@ -21,11 +21,19 @@ pub struct Worker {
 }
 
 impl Worker {
-    pub(crate) fn spawn(deployment: &Deployment, variables: &[(&str, &str)]) -> Self {
+    /// Runs `penstock` with these arguments, of which the first is `run`, in the folder.
+    ///
+    /// # Panics
+    /// When the program is not there.
+    #[must_use]
+    pub fn spawn(
+        deployment: &Deployment,
+        arguments: &[String],
+        variables: &[(&str, &str)],
+    ) -> Self {
         let mut command = Command::new(penstock());
         command
-            .arg("run")
-            .args(deployment.files())
+            .args(arguments)
             .current_dir(deployment.path())
             .envs(variables.iter().copied());
         let process = Process::spawn("the worker", command, &log(deployment))
