@@ -205,6 +205,32 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// Calls `item` for each item of an array or map; the first argument counts them.
+pub(crate) fn blocks<'a>(
+    cursor: &mut Cursor<'a>,
+    item_size: usize,
+    mut item: impl FnMut(usize, &mut Cursor<'a>) -> Result<(), FormatError>,
+) -> Result<(), FormatError> {
+    cursor.enter()?;
+    let mut position = 0;
+    loop {
+        let block = cursor.block(item_size)?;
+        let start = cursor.pos();
+        for _ in 0..block.count {
+            item(position, cursor)?;
+            position += 1;
+        }
+        if let Some((_, size)) = block.size {
+            cursor.end_block(start, size)?;
+        }
+        if block.count == 0 {
+            break;
+        }
+    }
+    cursor.leave();
+    Ok(())
+}
+
 /// Appends an Avro `int` or `long`.
 pub(crate) fn write_long(value: i64, out: &mut Vec<u8>) {
     let (bytes, length) = long_bytes(value);

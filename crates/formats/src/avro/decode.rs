@@ -1,8 +1,7 @@
 //! Avro payloads as a tree.
 
-use super::cursor::{Cursor, MAX_DEPTH};
+use super::cursor::{Cursor, MAX_DEPTH, blocks};
 use super::scalar;
-use super::to_json::blocks;
 use super::types::{Kind, NodeId, Types};
 use crate::error::FormatError;
 use crate::scalar::Scalar;

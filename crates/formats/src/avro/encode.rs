@@ -176,20 +176,12 @@ impl<'e> Encoder<'e> {
                     }
                 }
             }
-            (Kind::Float, _) => match not_a_number(text) {
-                Some(value) => {
-                    out.extend_from_slice(&(value as f32).to_le_bytes());
-                    true
-                }
-                None => false,
-            },
-            (Kind::Double, _) => match not_a_number(text) {
-                Some(value) => {
-                    out.extend_from_slice(&value.to_le_bytes());
-                    true
-                }
-                None => false,
-            },
+            (Kind::Float, _) => not_a_number(text)
+                .map(|value| out.extend_from_slice(&(value as f32).to_le_bytes()))
+                .is_some(),
+            (Kind::Double, _) => not_a_number(text)
+                .map(|value| out.extend_from_slice(&value.to_le_bytes()))
+                .is_some(),
             (kind, logical) => write_text(kind, logical, text, out),
         };
         match (written, node.logical) {

@@ -186,15 +186,13 @@ impl<'f, const CHECK: bool> Walk<'_, 'f, CHECK> {
             let block = self.cursor.block(item_size)?;
             let start = self.cursor.pos();
             let around = self.block;
-            if let Some((size_at, size)) = &block.size {
-                if block.count > 0 {
-                    self.found.blocks.push(SizedBlock {
-                        around,
-                        size_at: size_at.clone(),
-                        size: *size,
-                    });
-                    self.block = self.found.blocks.len() as u32;
-                }
+            if let (Some((size_at, size)), 1..) = (&block.size, block.count) {
+                self.found.blocks.push(SizedBlock {
+                    around,
+                    size_at: size_at.clone(),
+                    size: *size,
+                });
+                self.block = self.found.blocks.len() as u32;
             }
             for _ in 0..block.count {
                 item(self)?;

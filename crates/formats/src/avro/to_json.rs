@@ -1,6 +1,6 @@
 //! Avro payloads as plain JSON.
 
-use super::cursor::{Cursor, MAX_DEPTH};
+use super::cursor::{Cursor, MAX_DEPTH, blocks};
 use super::scalar;
 use super::types::{Kind, NodeId, Types};
 use crate::error::FormatError;
@@ -99,30 +99,4 @@ pub(crate) fn write_scalar(scalar: &Scalar<'_>, out: &mut Vec<u8>) {
         Scalar::Str(value) => text::write_string(value, out),
         Scalar::Bytes(value) => text::write_base64(value, out),
     }
-}
-
-/// Calls `item` for each item of an array or map; the first argument counts them.
-pub(crate) fn blocks<'a>(
-    cursor: &mut Cursor<'a>,
-    item_size: usize,
-    mut item: impl FnMut(usize, &mut Cursor<'a>) -> Result<(), FormatError>,
-) -> Result<(), FormatError> {
-    cursor.enter()?;
-    let mut position = 0;
-    loop {
-        let block = cursor.block(item_size)?;
-        let start = cursor.pos();
-        for _ in 0..block.count {
-            item(position, cursor)?;
-            position += 1;
-        }
-        if let Some((_, size)) = block.size {
-            cursor.end_block(start, size)?;
-        }
-        if block.count == 0 {
-            break;
-        }
-    }
-    cursor.leave();
-    Ok(())
 }
