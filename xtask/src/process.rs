@@ -223,12 +223,13 @@ fn signal_group(id: u32, signal: Signal) {
 /// A shell that waits for the end of its input and then kills a process group. The input's other
 /// end is open in the owner alone, so that it ends with the owner, even on SIGKILL.
 #[derive(Debug)]
-struct Watchdog {
+pub(crate) struct Watchdog {
     shell: Child,
     _input: Option<ChildStdin>,
 }
 
-fn watch(group: u32) -> Result<Watchdog> {
+/// Kills the process group when this process ends before the returned value is dropped.
+pub(crate) fn watch(group: u32) -> Result<Watchdog> {
     let mut shell = Command::new("sh")
         .args(["-c", "cat >/dev/null; kill -KILL -\"$0\" 2>/dev/null"])
         .arg(group.to_string())

@@ -2,11 +2,15 @@
 
 use std::env;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::thread;
 
 use crate::services::{Fetched, Services};
-use crate::{Error, Result, paths};
+use crate::{Error, Result, paths, process};
+
+/// The package whose tests run the worker's binary.
+const END_TO_END: &str = "penstock-tests";
 
 /// What to run.
 #[derive(Debug, Default)]
@@ -84,8 +88,10 @@ fn test(selection: &Selection, services: &Services) -> Result<Counts> {
         .envs(services.variables())
         .env("PENSTOCK_BIN", paths::target().join("debug/penstock"))
         .stdout(Stdio::piped())
+        .process_group(0)
         .spawn()
         .map_err(run_error)?;
+    let _watchdog = process::watch(child.id())?;
     let mut counts = Counts::default();
     if let Some(output) = child.stdout.take() {
         let mut terminal = std::io::stdout().lock();

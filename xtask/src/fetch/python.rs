@@ -11,6 +11,7 @@ const REQUIREMENTS: &[&str] = &[
     "confluent-kafka==2.13.0",
     "tink==1.16.1",
     "fastavro",
+    "pyyaml",
     // What the Confluent client imports for its schema registry rules and field encryption.
     "attrs",
     "authlib",

@@ -1,0 +1,236 @@
+//! The container files: no container engine is needed to see that they fit the repository and
+//! each other, and that what they run works.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use penstock_tests::events::{DEMO_SCHEMA, demo};
+use penstock_tests::{Deployment, Estate, Worker, eventually, python};
+use serde_json::Value;
+use xtask::{fetch, paths};
+
+const TO_JSON: &str = r#"
+import json, sys, yaml
+print(json.dumps(yaml.safe_load(open(sys.argv[1]))))
+"#;
+
+fn docker() -> PathBuf {
+    paths::workspace().join("docker")
+}
+
+fn yaml(file: &str) -> Value {
+    serde_json::from_str(&python(TO_JSON, &[file], &docker())).unwrap()
+}
+
+fn compose() -> Value {
+    yaml("compose.yaml")
+}
+
+fn texts(list: &Value) -> Vec<&str> {
+    let list = list.as_array().expect("a list");
+    list.iter().map(|item| item.as_str().unwrap()).collect()
+}
+
+fn dockerfile() -> String {
+    fs::read_to_string(docker().join("Dockerfile")).unwrap()
+}
+
+/// What `penstock` would be told to do in the container.
+fn command() -> Vec<String> {
+    let compose = compose();
+    let command = texts(&compose["services"]["penstock"]["command"]);
+    command.into_iter().map(str::to_owned).collect()
+}
+
+/// Whether the build context holds this path: everything is excluded but what is listed.
+fn in_build_context(path: &str) -> bool {
+    let ignore = fs::read_to_string(paths::workspace().join(".dockerignore")).unwrap();
+    let top = path.split('/').next().unwrap();
+    ignore.lines().any(|line| line == format!("!{top}"))
+}
+
+#[test]
+fn every_file_that_the_image_is_made_of_exists_and_is_sent_to_the_build() {
+    for line in dockerfile().lines() {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let ["COPY", arguments @ ..] = &words[..] else {
+            continue;
+        };
+        if arguments.iter().any(|word| word.starts_with("--from=")) || arguments[0] == "." {
+            continue;
+        }
+        for source in &arguments[..arguments.len() - 1] {
+            assert!(paths::workspace().join(source).exists(), "{line}");
+            assert!(in_build_context(source), "{line}");
+        }
+    }
+    let manifest = fs::read_to_string(paths::workspace().join("Cargo.toml")).unwrap();
+    let members = manifest
+        .lines()
+        .find_map(|line| line.strip_prefix("members = "))
+        .unwrap();
+    for member in members.split('"').skip(1).step_by(2) {
+        assert!(in_build_context(member), "{member}");
+    }
+    for file in ["Cargo.toml", "Cargo.lock"] {
+        assert!(in_build_context(file), "{file}");
+    }
+}
+
+#[test]
+fn the_image_runs_as_a_user_without_rights_and_checks_its_health() {
+    let text = dockerfile();
+    let last_stage = text.rsplit("\nFROM ").next().unwrap();
+    assert!(last_stage.contains("\nUSER nonroot\n"));
+    assert!(last_stage.contains("CMD [\"/usr/local/bin/penstock\", \"health\"]"));
+    assert!(last_stage.contains("\nENTRYPOINT [\"/usr/local/bin/penstock\"]\n"));
+}
+
+#[test]
+fn every_file_and_service_that_compose_names_exists() {
+    let compose = compose();
+    let services = compose["services"].as_object().unwrap();
+    let volumes = compose["volumes"].as_object().unwrap();
+    for (name, service) in services {
+        for volume in service.get("volumes").map(texts).unwrap_or_default() {
+            let source = volume.split(':').next().unwrap();
+            if source.starts_with('.') {
+                assert!(docker().join(source).exists(), "{name}: {volume}");
+            } else {
+                assert!(volumes.contains_key(source), "{name}: {volume}");
+            }
+        }
+        let dependencies = service.get("depends_on").and_then(Value::as_object);
+        for dependency in dependencies.into_iter().flat_map(|all| all.keys()) {
+            assert!(services.contains_key(dependency), "{name}: {dependency}");
+        }
+        if let Some(build) = service.get("build") {
+            let context = docker().join(build["context"].as_str().unwrap());
+            assert!(context.join(build["dockerfile"].as_str().unwrap()).exists());
+        }
+    }
+    for file in &command()[1..] {
+        assert!(docker().join("demo").join(file).exists(), "{file}");
+    }
+}
+
+#[test]
+fn ports_that_compose_publishes_are_those_that_the_demo_listens_on() {
+    let mut listening = Vec::new();
+    for entry in fs::read_dir(docker().join("demo")).unwrap() {
+        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        let addresses = text.lines().filter_map(|line| line.split_once("0.0.0.0:"));
+        listening.extend(addresses.map(|(_, port)| port.to_owned()));
+    }
+    listening.sort_unstable();
+    let compose = compose();
+    let mut published: Vec<_> = texts(&compose["services"]["penstock"]["ports"])
+        .into_iter()
+        .map(|port| port.rsplit(':').next().unwrap().to_owned())
+        .collect();
+    published.sort_unstable();
+    assert_eq!(published, listening);
+
+    let exposed = dockerfile();
+    let exposed = exposed
+        .lines()
+        .find_map(|line| line.strip_prefix("EXPOSE "))
+        .unwrap();
+    for port in &published {
+        assert!(exposed.split(' ').any(|other| other == port), "{port}");
+    }
+
+    let prometheus = yaml("prometheus/prometheus.yml");
+    let target = &prometheus["scrape_configs"][0]["static_configs"][0]["targets"][0];
+    let (host, port) = target.as_str().unwrap().split_once(':').unwrap();
+    assert!(compose["services"].get(host).is_some(), "{target}");
+    assert!(published.iter().any(|other| other == port), "{target}");
+}
+
+#[test]
+fn prometheus_takes_its_configuration() {
+    promtool(&["check", "config", "prometheus/prometheus.yml"], "");
+}
+
+/// Runs promtool in the folder of container files.
+fn promtool(arguments: &[&str], input: &str) {
+    use std::io::Write;
+    use std::process::Stdio;
+
+    let promtool = fetch::debian::promtool().unwrap_or_else(|error| panic!("{error}"));
+    let mut child = Command::new(promtool)
+        .args(arguments)
+        .current_dir(docker())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// The demo's folder with the names of the compose network replaced by those of this machine.
+fn deployment(estate: &Estate) -> Deployment {
+    let deployment = estate.copy(&docker().join("demo"));
+    let acceptance = paths::workspace().join("tests/acceptance/demo");
+    for file in deployment.files() {
+        let text = fs::read_to_string(deployment.path().join(&file)).unwrap();
+        let text = text
+            .replace("0.0.0.0:", "127.0.0.1:")
+            .replace("kafka:9092", estate.bootstrap_servers().unwrap())
+            .replace(
+                "http://registry:8080/apis/ccompat/v7",
+                estate.registry_url().unwrap(),
+            )
+            .replace("/usr/share/penstock", &path_text(&acceptance))
+            .replace("/var/lib/penstock", &path_text(deployment.path()));
+        deployment.write(&file, &text);
+    }
+    deployment
+}
+
+fn path_text(path: &Path) -> String {
+    path.to_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_of_the_compose_file_runs() {
+    let estate = Estate::kafka().await;
+    let deployment = deployment(&estate);
+    let key = [(
+        "PENSTOCK_KEK",
+        "cGVuc3RvY2sgdGVzdCBrZXkgZW5jcnlwdGlvbiBrZXk=",
+    )];
+
+    // The image's health check before and while the worker runs.
+    assert!(!deployment.penstock(&["health"]).status.success());
+    let mut worker = Worker::spawn(&deployment, &command(), &key);
+    worker.healthy().await;
+    let _ = deployment.ask(&["health"]);
+
+    let event = demo("a session", &[3]);
+    let answer = deployment.gateway().send_json(DEMO_SCHEMA, &event).await;
+    assert_eq!((answer.status, answer.body.as_str()), (204, ""));
+    let derived = eventually("an event of demo-2", async || {
+        deployment.output("demo-2").pop()
+    })
+    .await;
+    assert_eq!(derived["consistentValue"], "a session");
+
+    promtool(&["check", "metrics"], &worker.metrics().await);
+    assert!(worker.stop().success());
+}

@@ -1,0 +1,151 @@
+//! What was acknowledged is there exactly once, whatever was killed meanwhile.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use penstock_tests::events::{DEMO_SCHEMA, demo};
+use penstock_tests::{Deployment, Estate, Gateway, eventually, on_both_brokers};
+use serde_json::Value;
+use tokio::task::JoinHandle;
+
+/// Clients that send one event after the other and note which were acknowledged.
+struct Senders {
+    stop: Arc<AtomicBool>,
+    acknowledged: Arc<AtomicUsize>,
+    tasks: Vec<JoinHandle<Sent>>,
+}
+
+/// Every event's marker, and whether it was acknowledged.
+type Sent = Vec<(String, bool)>;
+
+impl Senders {
+    fn start(gateway: &Gateway, count: usize) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let acknowledged = Arc::new(AtomicUsize::new(0));
+        let tasks = (0..count)
+            .map(|sender| {
+                let (gateway, stop) = (gateway.clone(), Arc::clone(&stop));
+                let acknowledged = Arc::clone(&acknowledged);
+                tokio::spawn(async move {
+                    let mut sent = Vec::new();
+                    while !stop.load(Ordering::Relaxed) {
+                        let marker = format!("{sender}-{}", sent.len());
+                        let mut event = demo(&format!("session {}", sent.len() % 50), &[2]);
+                        event["notSensitiveValue"] = marker.clone().into();
+                        let done = send(&gateway, &event).await;
+                        acknowledged.fetch_add(usize::from(done), Ordering::Relaxed);
+                        sent.push((marker, done));
+                        if !done {
+                            tokio::time::sleep(Duration::from_millis(50)).await;
+                        }
+                    }
+                    sent
+                })
+            })
+            .collect();
+        Self {
+            stop,
+            acknowledged,
+            tasks,
+        }
+    }
+
+    /// Waits until another `count` events were acknowledged.
+    async fn acknowledge(&self, count: usize) {
+        let target = self.acknowledged.load(Ordering::Relaxed) + count;
+        eventually("more acknowledged events", async || {
+            (self.acknowledged.load(Ordering::Relaxed) >= target).then_some(())
+        })
+        .await;
+    }
+
+    async fn stop(self) -> Sent {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut sent = Vec::new();
+        for task in self.tasks {
+            sent.extend(task.await.unwrap());
+        }
+        sent
+    }
+}
+
+/// Sends an event; a worker that is away or dies has not acknowledged it.
+async fn send(gateway: &Gateway, event: &Value) -> bool {
+    let request = gateway
+        .post("/event")
+        .header("Strm-Schema-Ref", DEMO_SCHEMA)
+        .json(event);
+    match request.send().await {
+        Ok(answer) if answer.status() == 204 => true,
+        Ok(answer) => {
+            // Passing reasons only: the events themselves are fine.
+            assert!(answer.status().is_server_error(), "{answer:?}");
+            false
+        }
+        Err(_) => false,
+    }
+}
+
+/// Every acknowledged event lies in the topic's files once; one that was sent when the worker
+/// died may lie there once or not at all.
+async fn exactly_once(deployment: &Deployment, topic: &str, sent: &Sent) {
+    let acknowledged = sent.iter().filter(|(_, done)| *done).count();
+    let what = format!("{acknowledged} acknowledged events in {topic}");
+    let written = eventually(&what, async || {
+        let mut written: HashMap<String, usize> = HashMap::new();
+        for event in deployment.output(topic) {
+            let marker = event["notSensitiveValue"].as_str().unwrap().to_owned();
+            *written.entry(marker).or_default() += 1;
+        }
+        let complete = sent
+            .iter()
+            .all(|(marker, done)| !done || written.contains_key(marker));
+        complete.then_some(written)
+    })
+    .await;
+    for (marker, count) in &written {
+        assert_eq!(*count, 1, "{marker} in {topic}");
+        assert!(sent.iter().any(|(other, _)| other == marker), "{marker}");
+    }
+}
+
+on_both_brokers! {
+    async fn a_killed_worker_neither_loses_nor_doubles_events(estate: Estate) {
+        let deployment = estate.deploy("demo");
+        let mut worker = deployment.start().await;
+        let senders = Senders::start(&deployment.gateway(), 4);
+        for _ in 0..3 {
+            senders.acknowledge(200).await;
+            worker.kill();
+            worker = deployment.start().await;
+        }
+        senders.acknowledge(200).await;
+        let sent = senders.stop().await;
+        exactly_once(&deployment, "demo", &sent).await;
+        exactly_once(&deployment, "demo-2", &sent).await;
+        assert!(worker.stop().success());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_goes_away_is_waited_for() {
+    let estate = Estate::kafka().await;
+    let deployment = estate.deploy("demo");
+    let mut worker = deployment.start().await;
+    let senders = Senders::start(&deployment.gateway(), 4);
+    senders.acknowledge(200).await;
+    {
+        let mut broker = estate.broker().await;
+        broker.kill();
+        tokio::task::block_in_place(|| broker.restart()).unwrap();
+    }
+    senders.acknowledge(200).await;
+    let sent = senders.stop().await;
+    exactly_once(&deployment, "demo", &sent).await;
+    exactly_once(&deployment, "demo-2", &sent).await;
+    assert!(worker.is_running(), "the worker has recovered by itself");
+    assert!(worker.stop().success());
+}
