@@ -1,0 +1,9 @@
+//! The ciphers: AES-SIV and AES-256-GCM-SIV for fields, and AES-256-GCM-SIV with random nonces for
+//! wrapping and sealing.
+
+mod field;
+mod sealing;
+
+pub use field::CipherKind;
+pub(crate) use field::FieldCipher;
+pub(crate) use sealing::SealingKey;

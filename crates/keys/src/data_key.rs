@@ -1,0 +1,139 @@
+//! A data key, unwrapped and ready: what encrypts and decrypts the fields of events.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::cipher::FieldCipher;
+use crate::error::DecryptError;
+use crate::link::KeyLink;
+
+/// The key of one value of a stream's key field, for one window of time. Shared by reference; all
+/// methods may be called from many threads. They append to buffers of the caller and allocate nothing
+/// else.
+pub struct DataKey {
+    pub(crate) link: KeyLink,
+    text: Arc<str>,
+    stream: Arc<str>,
+    created: i64,
+    window: i64,
+    placement: u64,
+    cipher: FieldCipher,
+}
+
+impl DataKey {
+    pub(crate) fn new(
+        link: KeyLink,
+        stream: Arc<str>,
+        created: i64,
+        window: i64,
+        placement: u64,
+        cipher: FieldCipher,
+    ) -> Self {
+        Self {
+            link,
+            text: link.to_string().into(),
+            stream,
+            created,
+            window,
+            placement,
+            cipher,
+        }
+    }
+
+    /// The key's name (`keyLink`): a UUID that says nothing of the person.
+    pub fn link(&self) -> &str {
+        &self.text
+    }
+
+    /// The stream that the key belongs to.
+    pub fn stream(&self) -> &str {
+        &self.stream
+    }
+
+    /// When the keys topic's broker stored it: milliseconds since the epoch by the broker's clock.
+    pub fn created(&self) -> i64 {
+        self.created
+    }
+
+    /// From when on another key takes its place: milliseconds since the epoch by the broker's clock.
+    /// The key goes on decrypting.
+    pub fn expires(&self) -> i64 {
+        self.created.saturating_add(self.window)
+    }
+
+    /// [`KeyStore::placement_hash`](crate::KeyStore::placement_hash) of its stream and value.
+    pub fn placement(&self) -> u64 {
+        self.placement
+    }
+
+    /// Appends the ciphertext of `plaintext` to `out`. Equal plaintexts give equal ciphertexts.
+    pub fn encrypt(&self, plaintext: &[u8], out: &mut Vec<u8>) {
+        self.cipher.encrypt(plaintext, out);
+    }
+
+    /// Appends the ciphertext as base64 (standard alphabet, padded).
+    #[allow(
+        clippy::expect_used,
+        reason = "the buffer has the length of the encoding"
+    )]
+    pub fn encrypt_base64(&self, plaintext: &[u8], out: &mut Vec<u8>) {
+        let length = plaintext.len() + self.cipher.overhead();
+        let encoded = length.div_ceil(3) * 4;
+        let start = out.len();
+        // The ciphertext lies behind its encoding for as long as that takes.
+        out.resize(start + encoded + length, 0);
+        let (text, ciphertext) = out[start..].split_at_mut(encoded);
+        self.cipher.encrypt_into(plaintext, ciphertext);
+        STANDARD
+            .encode_slice(&*ciphertext, text)
+            .expect("the buffer has the length of the encoding");
+        out.truncate(start + encoded);
+    }
+
+    /// Appends the plaintext of `ciphertext` to `out`; leaves `out` as it was if that fails.
+    pub fn decrypt(&self, ciphertext: &[u8], out: &mut Vec<u8>) -> Result<(), DecryptError> {
+        self.cipher.decrypt(ciphertext, out)
+    }
+
+    /// Appends the plaintext of a ciphertext in base64; leaves `out` as it was if that fails.
+    pub fn decrypt_base64(&self, ciphertext: &[u8], out: &mut Vec<u8>) -> Result<(), DecryptError> {
+        let start = out.len();
+        let room = base64::decoded_len_estimate(ciphertext.len());
+        // Decoded behind the place of the plaintext, which is shorter.
+        out.resize(start + room, 0);
+        let Ok(length) = STANDARD.decode_slice(ciphertext, &mut out[start..]) else {
+            out.truncate(start);
+            return Err(DecryptError);
+        };
+        out.truncate(start + length);
+        let opened = self.cipher.decrypt_at(start, out);
+        if opened.is_err() {
+            out.truncate(start);
+        }
+        opened
+    }
+}
+
+impl fmt::Debug for DataKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DataKey")
+            .field("link", &self.text)
+            .field("stream", &self.stream)
+            .field("created", &self.created)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What there is to a key link.
+#[derive(Clone, Debug)]
+pub enum KeyLookup {
+    /// The key.
+    Usable(Arc<DataKey>),
+    /// The key was erased, or its retention is over: nobody can decrypt what it encrypted.
+    Erased,
+    /// No key of this store ever had that link.
+    Unknown,
+}
