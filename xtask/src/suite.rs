@@ -58,23 +58,22 @@ fn build(selection: &Selection) -> Result<()> {
     let mut tests = cargo();
     tests.args(["test", "--no-run"]);
     select(&mut tests, selection);
-    // The end-to-end tests run the binaries.
-    let mut binaries = cargo();
-    binaries.args([
-        "build",
-        "--bins",
-        "-p",
-        "penstock-runner",
-        "-p",
-        "penstock-tests",
-    ]);
-    for mut command in [tests, binaries] {
-        let status = command.status().map_err(run_error)?;
-        if !status.success() {
-            return Err(Error::Other("the workspace does not build".into()));
-        }
+    build_with(tests)?;
+    if selection.packages.is_empty() || selection.packages.iter().any(|name| name == END_TO_END) {
+        let mut worker = cargo();
+        worker.args(["build", "--package", "penstock-runner", "--bins"]);
+        build_with(worker)?;
     }
     Ok(())
+}
+
+fn build_with(mut command: Command) -> Result<()> {
+    let status = command.status().map_err(run_error)?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Error::Other("the workspace does not build".into()))
+    }
 }
 
 fn test(selection: &Selection, services: &Services) -> Result<Counts> {
