@@ -1,1 +1,32 @@
+//! Kafka Connect's single-message transforms and predicates by their Java class names, and [`SetField`](set_field).
 //!
+//! They work in place on the bytes of Avro and JSON payloads where the schema stays, and on a decoded
+//! tree where it changes. Fields may be nested (`page.page_id`).
+//!
+//! Values become other values of the same schema where that schema takes them. A transform that needs
+//! another Avro schema derives it, once per writer schema, without an id: a converter that writes JSON
+//! or a sink that writes files takes such records as they are.
+
+mod catalogue;
+mod drop_headers;
+mod each;
+mod field_set;
+mod filter;
+mod header_from;
+mod insert_header;
+mod java_date;
+mod mask_field;
+mod part;
+pub mod predicates;
+mod regex_router;
+mod set_field;
+mod timestamp_router;
+mod value_to_key;
+mod values;
+
+pub use catalogue::{
+    PredicateClass, SUPPORTED, SUPPORTED_PREDICATES, TransformClass, check_predicate,
+    check_transform, names, predicate, predicate_names, transform,
+};
+pub use part::Part;
+pub use predicates::Predicate;

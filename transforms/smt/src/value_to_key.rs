@@ -1,0 +1,88 @@
+//! `ValueToKey`: makes the key from fields of the value, as a JSON object named by their paths.
+
+use penstock_connect::{Config, Problem, Record, RecordError, Settings, config};
+use penstock_formats::{Encoding, FieldPath, Fields, Found, Payload, Slot};
+
+use crate::each::{Change, unreadable};
+use crate::field_set::{FieldSet, Presence};
+use crate::part::Part;
+use crate::values::Paths;
+
+config! {
+    /// Replaces the record's key with a JSON object of fields of its value, named by their paths:
+    /// `{"wiki_id":"enwiki","page.page_id":1}`. A record without one of them is rejected.
+    pub(crate) struct ValueToKeyConfig {
+        /// The fields, in the order that they have in the key.
+        "fields" => fields: Paths,
+    }
+}
+
+pub(crate) struct ValueToKey {
+    fields: FieldSet,
+    found: Found,
+    /// `{"wiki_id":`, `,"page.page_id":` …
+    names: Vec<String>,
+}
+
+impl ValueToKey {
+    pub(crate) fn from_settings(settings: Settings) -> Result<Self, Vec<Problem>> {
+        let paths = ValueToKeyConfig::read_all(settings)?.fields.0;
+        let names = paths
+            .iter()
+            .enumerate()
+            .map(|(at, path)| {
+                let name = path.segments().collect::<Vec<_>>().join(".");
+                format!(
+                    "{}{}:",
+                    if at == 0 { '{' } else { ',' },
+                    serde_json::Value::from(name)
+                )
+            })
+            .collect();
+        Ok(Self {
+            fields: FieldSet::new(Part::Value, paths, Presence::Required),
+            found: Found::new(),
+            names,
+        })
+    }
+}
+
+/// The one place of the field in the payload.
+fn only<'a>(
+    fields: &Fields,
+    found: &'a Found,
+    at: usize,
+    path: &FieldPath,
+) -> Result<&'a Slot, RecordError> {
+    let mut slots = found.at(at);
+    match (slots.next().filter(|slot| !slot.is_absent()), slots.next()) {
+        (Some(slot), None) if !fields.field_type(at).list => Ok(slot),
+        (None, _) => Err(RecordError::field(format!(
+            "field '{path}', which the key is made of, is not there"
+        ))),
+        _ => Err(RecordError::field(format!(
+            "field '{path}', which the key is made of, lies in a list or occurs more than once"
+        ))),
+    }
+}
+
+impl Change for ValueToKey {
+    fn change(&mut self, record: &mut Record) -> Result<(), RecordError> {
+        let Some(value) = &mut record.value else {
+            return Err(RecordError::field(
+                "a key cannot be made of a null value (a tombstone)",
+            ));
+        };
+        let fields = self.fields.for_payload(value, |_| ())?.fields;
+        value.find(fields, &mut self.found).map_err(unreadable)?;
+        let mut key = Vec::with_capacity(64);
+        for (at, (name, path)) in self.names.iter().zip(fields.paths()).enumerate() {
+            key.extend_from_slice(name.as_bytes());
+            let slot = only(fields, &self.found, at, path)?;
+            key.extend_from_slice(&slot.json(value.bytes()).map_err(unreadable)?);
+        }
+        key.push(b'}');
+        record.key = Some(Payload::new(key, Encoding::Json));
+        Ok(())
+    }
+}
