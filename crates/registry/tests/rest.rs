@@ -147,7 +147,7 @@ async fn errors_have_confluents_codes_and_texts() {
     POST /subjects/none: 404 {"error_code":40401,"message":"Subject 'none' not found."}
     POST /subjects/s: 404 {"error_code":40403,"message":"Schema not found"}
     POST /subjects/s/versions: 422 {"error_code":42201,"message":"Invalid schema: not JSON, line 1 column 8"}
-    POST /subjects/s/versions: 422 {"error_code":42201,"message":"Invalid schema: No `name` field"}
+    POST /subjects/s/versions: 422 {"error_code":42201,"message":"Invalid schema: not a valid Avro schema: No `name` field"}
     POST /subjects/s/versions: 422 {"error_code":42201,"message":"Invalid schema: Empty schema"}
     POST /subjects/s/versions: 400 {"error_code":400,"message":"The body is not the JSON expected here: line 1 column 2"}
     POST /subjects/s/versions: 422 {"error_code":42201,"message":"Invalid schema: schemaType must be AVRO or JSON; the embedded registry has no other"}

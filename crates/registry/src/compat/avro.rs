@@ -7,7 +7,11 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
-use super::{Comparable, Incompatibility, MAX_DEPTH, too_deep};
+use super::{Comparable, Incompatibility, MAX_DEPTH, too_complex};
+
+/// Comparing two schemas ends after this many steps; a union of thousands of types meets another
+/// with millions.
+const MAX_STEPS: usize = 500_000;
 
 /// Everything that keeps `reader` from reading `writer`.
 pub(super) fn can_read(reader: &Comparable, writer: &Comparable) -> Vec<Incompatibility> {
@@ -15,8 +19,10 @@ pub(super) fn can_read(reader: &Comparable, writer: &Comparable) -> Vec<Incompat
         reader_names: names(reader),
         writer_names: names(writer),
         assumed: HashSet::new(),
+        trail: Vec::new(),
         refuted: HashSet::new(),
         depth: 0,
+        steps: 0,
     };
     let mut found = Vec::new();
     check.read(&reader.schema, &writer.schema, "", &mut found);
@@ -28,9 +34,12 @@ struct Check<'a> {
     writer_names: HashMap<&'a str, &'a Value>,
     /// Pairs of named types that are compared already; recursive types lead back to them.
     assumed: HashSet<(&'a str, &'a str)>,
+    /// The same in order of their coming: what a failed attempt assumed is taken back.
+    trail: Vec<(&'a str, &'a str)>,
     /// Pairs that do not fit, whatever is assumed.
     refuted: HashSet<(&'a str, &'a str)>,
     depth: usize,
+    steps: usize,
 }
 
 impl<'a> Check<'a> {
@@ -43,8 +52,9 @@ impl<'a> Check<'a> {
     ) {
         let reader = resolve(reader, &self.reader_names);
         let writer = resolve(writer, &self.writer_names);
-        if self.depth == MAX_DEPTH {
-            found.push(too_deep(path));
+        self.steps += 1;
+        if self.depth == MAX_DEPTH || self.steps > MAX_STEPS {
+            found.push(too_complex(path));
             return;
         }
         self.depth += 1;
@@ -75,11 +85,12 @@ impl<'a> Check<'a> {
     fn some_branch_reads(&mut self, branches: &'a [Value], writer: &'a Value, path: &str) -> bool {
         branches.iter().any(|branch| {
             let mut failures = Vec::new();
-            // What a failed attempt assumed proves nothing.
-            let before = self.assumed.clone();
+            let mark = self.trail.len();
             self.read(branch, writer, path, &mut failures);
             if !failures.is_empty() {
-                self.assumed = before;
+                for pair in self.trail.drain(mark..) {
+                    self.assumed.remove(&pair);
+                }
             }
             failures.is_empty()
         })
@@ -158,6 +169,7 @@ impl<'a> Check<'a> {
         if !self.assumed.insert(pair) {
             return;
         }
+        self.trail.push(pair);
         let before = found.len();
         if names_match(reader, writer, path, found) {
             self.read_fields(reader, writer, path, found);

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::{Comparable, Incompatibility, MAX_DEPTH, bounds, object};
+use super::{Comparable, Incompatibility, MAX_DEPTH, bounds, object, too_complex};
 
 /// Everything that keeps `reader` from accepting what `writer` accepts.
 pub(super) fn can_read(reader: &Comparable, writer: &Comparable) -> Vec<Incompatibility> {
@@ -72,7 +72,7 @@ const UNDERSTOOD: [&str; 28] = [
 ];
 
 /// Comparing two schemas ends after this many steps: branches of branches multiply.
-const MAX_STEPS: usize = 100_000;
+const MAX_STEPS: usize = 500_000;
 
 /// A place in a document: the schema there, and the document that its `#…` refer to.
 #[derive(Clone, Copy)]
@@ -217,6 +217,9 @@ impl<'a> Check<'a> {
             ));
             return;
         }
+        if reader.only == writer.only && self.equal(reader, writer) {
+            return;
+        }
         let pair = (reader.address(), writer.address());
         if self.assumed.contains(&pair) {
             return;
@@ -256,14 +259,14 @@ impl<'a> Check<'a> {
         found.is_empty()
     }
 
+    fn equal(&mut self, a: Node<'a>, b: Node<'a>) -> bool {
+        same(a, b, &mut HashSet::new(), 0, &mut self.steps)
+    }
+
     fn enter(&mut self, path: &str, found: &mut Vec<Incompatibility>) -> bool {
         self.steps += 1;
         if self.depth >= MAX_DEPTH || self.steps > MAX_STEPS {
-            found.push(finding(
-                "TOO_COMPLEX",
-                path,
-                "The schemas are nested too deeply at path '{path}' to be compared",
-            ));
+            found.push(too_complex(path));
             return false;
         }
         self.depth += 1;
@@ -281,7 +284,7 @@ impl<'a> Check<'a> {
         if let Part::Opaque(node, key, value) = reader {
             let kept = writer.iter().any(|part| {
                 matches!(part, Part::Opaque(w, k, v) if *k == key
-                    && same(node.at(value), w.at(v), &mut HashSet::new(), 0))
+                    && self.equal(node.at(value), w.at(v)))
             });
             if !kept {
                 found.push(finding(
@@ -437,8 +440,15 @@ fn exclusive(branches: &[Value]) -> bool {
 }
 
 /// Equal with every `$ref` followed on both sides; `seen` ends recursion.
-fn same<'a>(a: Node<'a>, b: Node<'a>, seen: &mut HashSet<(usize, usize)>, depth: usize) -> bool {
-    if depth > MAX_DEPTH {
+fn same<'a>(
+    a: Node<'a>,
+    b: Node<'a>,
+    seen: &mut HashSet<(usize, usize)>,
+    depth: usize,
+    steps: &mut usize,
+) -> bool {
+    *steps += 1;
+    if depth > MAX_DEPTH || *steps > MAX_STEPS {
         return false;
     }
     match (a.schema, b.schema) {
@@ -453,17 +463,17 @@ fn same<'a>(a: Node<'a>, b: Node<'a>, seen: &mut HashSet<(usize, usize)>, depth:
                     {
                         return a.follow(r).zip(b.follow(s)).is_some_and(|(a, b)| {
                             !seen.insert((a.address().0, b.address().0))
-                                || same(a, b, seen, depth + 1)
+                                || same(a, b, seen, depth + 1, steps)
                         });
                     }
-                    same(a.at(value), b.at(other), seen, depth + 1)
+                    same(a.at(value), b.at(other), seen, depth + 1, steps)
                 })
         }
         (Value::Array(x), Value::Array(y)) => {
             x.len() == y.len()
                 && x.iter()
                     .zip(y)
-                    .all(|(one, other)| same(a.at(one), b.at(other), seen, depth + 1))
+                    .all(|(one, other)| same(a.at(one), b.at(other), seen, depth + 1, steps))
         }
         (x, y) => x == y,
     }

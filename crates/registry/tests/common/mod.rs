@@ -11,22 +11,22 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 /// A running registry; it stops when dropped.
-pub struct Server {
-    pub url: String,
-    pub path: PathBuf,
+pub(crate) struct Server {
+    pub(crate) url: String,
+    pub(crate) path: PathBuf,
     _dir: Option<tempfile::TempDir>,
     stop: Option<oneshot::Sender<()>>,
     task: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl Server {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("registry.redb");
         Self::start_at(&path, Some(dir)).await
     }
 
-    pub async fn start_at(path: &Path, dir: Option<tempfile::TempDir>) -> Self {
+    pub(crate) async fn start_at(path: &Path, dir: Option<tempfile::TempDir>) -> Self {
         let store = Arc::new(Store::open(path).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -47,7 +47,7 @@ impl Server {
     }
 
     /// Stops and gives the store's file back.
-    pub async fn stop(mut self) -> (PathBuf, Option<tempfile::TempDir>) {
+    pub(crate) async fn stop(mut self) -> (PathBuf, Option<tempfile::TempDir>) {
         drop(self.stop.take());
         if let Some(task) = self.task.take() {
             task.await.unwrap();
@@ -55,12 +55,12 @@ impl Server {
         (self.path.clone(), self._dir.take())
     }
 
-    pub fn client(&self) -> RegistryClient {
+    pub(crate) fn client(&self) -> RegistryClient {
         client_of(&self.url)
     }
 
     /// Status and body of a request; bodies are JSON texts.
-    pub async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+    pub(crate) async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
         let mut request =
             reqwest::Client::new().request(method.parse().unwrap(), format!("{}{path}", self.url));
         if let Some(body) = body {
@@ -75,24 +75,24 @@ impl Server {
         (status, body)
     }
 
-    pub async fn get(&self, path: &str) -> (u16, Value) {
+    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
         self.ask("GET", path, None).await
     }
 
-    pub async fn post(&self, path: &str, body: Value) -> (u16, Value) {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> (u16, Value) {
         self.ask("POST", path, Some(body)).await
     }
 
-    pub async fn put(&self, path: &str, body: Value) -> (u16, Value) {
+    pub(crate) async fn put(&self, path: &str, body: Value) -> (u16, Value) {
         self.ask("PUT", path, Some(body)).await
     }
 
-    pub async fn delete(&self, path: &str) -> (u16, Value) {
+    pub(crate) async fn delete(&self, path: &str) -> (u16, Value) {
         self.ask("DELETE", path, None).await
     }
 }
 
-pub fn client_of(url: &str) -> RegistryClient {
+pub(crate) fn client_of(url: &str) -> RegistryClient {
     let mut config = RegistryConfig::new([url]);
     config.max_wait = Duration::from_secs(3);
     RegistryClient::new(config).unwrap()
@@ -100,7 +100,7 @@ pub fn client_of(url: &str) -> RegistryClient {
 
 /// The value of a variable that names a real service. Without it a test says so and ends, except
 /// in CI, where services are not optional.
-pub fn service(variable: &str, what: &str) -> Option<String> {
+pub(crate) fn service(variable: &str, what: &str) -> Option<String> {
     match std::env::var(variable) {
         Ok(value) if !value.is_empty() => Some(value),
         _ if std::env::var("CI").is_ok_and(|ci| ci == "true") => {
