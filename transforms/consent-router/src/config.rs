@@ -81,9 +81,9 @@ impl ConfigValue for Levels {
             .0
             .iter()
             .map(|level| {
-                level
-                    .parse()
-                    .map_err(|_| format!("must be consent levels (whole numbers from 0), not {level:?}"))
+                level.parse().map_err(|_| {
+                    format!("must be consent levels (whole numbers from 0), not {level:?}")
+                })
             })
             .collect::<Result<Vec<Level>, String>>()?;
         if levels.is_empty() {
@@ -104,7 +104,8 @@ fn mode_fits_levels(config: &StreamConfig) -> Vec<(&'static str, String)> {
     if config.mode == Mode::Cumulative && config.levels.0.len() != 1 {
         return vec![(
             "levels",
-            "must be one level, since mode is cumulative; for a set of levels say mode=granular".into(),
+            "must be one level, since mode is cumulative; for a set of levels say mode=granular"
+                .into(),
         )];
     }
     Vec::new()
@@ -117,7 +118,10 @@ fn streams_are_described(config: &ConsentRouterConfig) -> Vec<(&'static str, Str
     }
     for name in &config.streams.0 {
         if !config.by_stream.contains_key(name) {
-            problems.push(("streams", format!("{name} has no levels; add {name}.levels=…")));
+            problems.push((
+                "streams",
+                format!("{name} has no levels; add {name}.levels=…"),
+            ));
         }
     }
     for name in config.by_stream.keys() {

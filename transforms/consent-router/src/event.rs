@@ -44,7 +44,9 @@ impl<'a> PlannedEvent<'a> {
         let missing = |what: &str| {
             RecordError::new(
                 RecordErrorKind::Key,
-                format!("{what} names no key, though the event has personal fields that are not null: was it encrypted?"),
+                format!(
+                    "{what} names no key, though the event has personal fields that are not null: was it encrypted?"
+                ),
             )
         };
         if let Some(path) = self.program.key_link

@@ -4,8 +4,6 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use penstock_connect::{RecordError, RecordErrorKind};
 use penstock_contracts::Program;
@@ -29,7 +27,6 @@ pub(crate) struct Event<'a> {
 /// Treats fields; keeps its buffers from event to event.
 pub(crate) struct FieldTreatment {
     mask: Option<Hmac<Sha256>>,
-    ciphertext: Vec<u8>,
     /// The plaintexts of the event at hand, one after the other.
     plaintext: Vec<u8>,
     /// By slot: where its plaintext lies.
@@ -45,7 +42,6 @@ impl FieldTreatment {
         });
         Self {
             mask,
-            ciphertext: Vec::new(),
             plaintext: Vec::new(),
             decrypted: Vec::new(),
         }
@@ -118,20 +114,21 @@ impl FieldTreatment {
         let Scalar::Str(text) = &value else {
             return Err(unreadable(event, slot, "it is not text"));
         };
-        self.ciphertext.clear();
-        STANDARD
-            .decode_vec(text.as_bytes(), &mut self.ciphertext)
-            .map_err(|_| unreadable(event, slot, "it is not base64"))?;
         let start = self.plaintext.len();
         let Some(key) = event.key else {
             unreachable!("fields are decrypted only with a key")
         };
-        key.decrypt(&self.ciphertext, &mut self.plaintext)
-            .map_err(|_| unreadable(event, slot, "it was not encrypted with the event's key"))?;
+        key.decrypt_base64(text.as_bytes(), &mut self.plaintext)
+            .map_err(|error| unreadable(event, slot, &error.to_string()))?;
         Ok(start..self.plaintext.len())
     }
 
-    fn mask(&mut self, event: &Event<'_>, index: usize, slot: &Slot) -> Result<String, RecordError> {
+    fn mask(
+        &mut self,
+        event: &Event<'_>,
+        index: usize,
+        slot: &Slot,
+    ) -> Result<String, RecordError> {
         let Some(mut mac) = self.mask.clone() else {
             unreachable!("the configuration asks for a seed when a stream masks")
         };

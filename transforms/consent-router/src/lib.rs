@@ -47,7 +47,13 @@ impl ConsentRouter {
             .streams
             .0
             .iter()
-            .filter_map(|name| Some(DerivedStream::new(name, config.by_stream.get(name)?, &context)))
+            .filter_map(|name| {
+                Some(DerivedStream::new(
+                    name,
+                    config.by_stream.get(name)?,
+                    &context,
+                ))
+            })
             .collect();
         let source = match (config.contract, config.pii_fields) {
             (Some(reference), _) => ContractSource::Fixed(reference),
@@ -162,7 +168,4 @@ impl Transform for ConsentRouter {
         true
     }
 
-    fn topics(&self) -> Vec<String> {
-        self.streams.iter().map(|stream| stream.topic.to_string()).collect()
-    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use penstock_connect::{Error, Record, RecordError, RecordErrorKind};
 use penstock_contracts::EventBatch;
-use penstock_keys::{DataKey, KeyLookup, KeyStore};
+use penstock_keys::{DataKey, KeyError, KeyLookup, KeyStore, Retry};
 
 use crate::event::PlannedEvent;
 use crate::stream::DerivedStream;
@@ -103,10 +103,15 @@ impl BatchPlan {
             .extend(streams.iter().map(|stream| stream.passes(&self.consent)));
         let passes = &self.passes[start..];
         let needs_key = event.found.slots().iter().any(|slot| {
-            let personal = event.program.level(slot).filter(|_| !slot.is_null() && !slot.is_absent());
+            let personal = event
+                .program
+                .level(slot)
+                .filter(|_| !slot.is_null() && !slot.is_absent());
             personal.is_some_and(|level| {
                 let passing = streams.iter().zip(passes).filter(|(_, passes)| **passes);
-                passing.into_iter().any(|(stream, _)| stream.treatment(level).needs_key())
+                passing
+                    .into_iter()
+                    .any(|(stream, _)| stream.treatment(level).needs_key())
             })
         });
         if !needs_key {
@@ -129,9 +134,7 @@ impl BatchPlan {
         let mut links: Vec<&str> = wanted.iter().map(|(_, link)| link.as_str()).collect();
         links.sort_unstable();
         links.dedup();
-        let found = self.store.by_links(&links).await.map_err(|error| {
-            Error::backoff(format!("cannot look up keys: {error}")).with_source(error)
-        })?;
+        let found = self.store.by_links(&links).await.map_err(unavailable)?;
         let by_link: HashMap<&str, KeyLookup> = links.into_iter().zip(found).collect();
         for (index, link) in &wanted {
             if let Some(found) = by_link.get(link.as_str()) {
@@ -140,6 +143,16 @@ impl BatchPlan {
         }
         Ok(())
     }
+}
+
+/// What should be decrypted waits for its key.
+fn unavailable(error: KeyError) -> Error {
+    let message = format!("cannot get the keys to decrypt with: {error}");
+    match error.retry() {
+        Retry::Backoff => Error::backoff(message),
+        Retry::Never => Error::never(message),
+    }
+    .with_source(error)
 }
 
 fn key_of(found: KeyLookup) -> EventKey {

@@ -42,10 +42,11 @@ impl DerivedStream {
     pub(crate) fn passes(&self, consent: &[i64]) -> bool {
         let has = |level: &Level| consent.contains(&i64::from(*level));
         match self.mode {
-            Mode::Cumulative => consent
-                .iter()
-                .max()
-                .is_some_and(|highest| self.levels.iter().all(|level| *highest >= i64::from(*level))),
+            Mode::Cumulative => consent.iter().max().is_some_and(|highest| {
+                self.levels
+                    .iter()
+                    .all(|level| *highest >= i64::from(*level))
+            }),
             Mode::Granular => !consent.is_empty() && self.levels.iter().all(has),
         }
     }
@@ -144,7 +145,11 @@ mod tests {
             (Granular, &[0, 1], &[3, 1, 0], true),
         ] {
             let stream = stream(mode, asked, NotGranted::Keep);
-            assert_eq!(stream.passes(consent), passes, "{mode:?} {asked:?} {consent:?}");
+            assert_eq!(
+                stream.passes(consent),
+                passes,
+                "{mode:?} {asked:?} {consent:?}"
+            );
         }
     }
 

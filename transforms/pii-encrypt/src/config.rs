@@ -34,7 +34,10 @@ fn fields_are_listed_whole(config: &PiiEncryptConfig) -> Vec<(&'static str, Stri
             "says the same as contract in another way; keep one of them".to_owned(),
         )),
         (Some(_), None) if config.key_field.is_none() => {
-            problems.push(("key.field", "is required, since pii.fields is given".to_owned()));
+            problems.push((
+                "key.field",
+                "is required, since pii.fields is given".to_owned(),
+            ));
         }
         (Some(_), None) => {}
         (None, _) => {
@@ -43,7 +46,10 @@ fn fields_are_listed_whole(config: &PiiEncryptConfig) -> Vec<(&'static str, Stri
                 ("data.subject.field", config.data_subject_field.is_some()),
             ];
             for (key, _) in needless.into_iter().filter(|(_, given)| *given) {
-                problems.push((key, "goes with pii.fields; contracts name theirs".to_owned()));
+                problems.push((
+                    key,
+                    "goes with pii.fields; contracts name theirs".to_owned(),
+                ));
             }
         }
     }

@@ -7,21 +7,14 @@ use std::sync::Arc;
 use penstock_connect::{Error, Record, RecordError, RecordErrorKind};
 use penstock_contracts::{EventBatch, Program};
 use penstock_formats::{Found, Scalar};
-use penstock_keys::{DataKey, KeyRequest, KeyStore};
-
-/// The key of one event.
-pub(crate) struct EventKey {
-    pub(crate) key: Arc<DataKey>,
-    /// Keyed hash of the key-field value, which chooses the partition.
-    pub(crate) placement: u64,
-}
+use penstock_keys::{DataKey, KeyError, KeyRequest, KeyStore, Retry};
 
 /// The keys of one batch.
 pub(crate) struct BatchKeys {
     store: Arc<KeyStore>,
     /// The stream that keys belong to; `None`: the topic of each record.
     stream: Option<String>,
-    by_event: Vec<Result<EventKey, RecordError>>,
+    by_event: Vec<Result<Arc<DataKey>, RecordError>>,
 }
 
 impl BatchKeys {
@@ -34,7 +27,7 @@ impl BatchKeys {
     }
 
     /// The key of the event with this index within the batch.
-    pub(crate) fn get(&self, index: usize) -> Result<&EventKey, RecordError> {
+    pub(crate) fn get(&self, index: usize) -> Result<&Arc<DataKey>, RecordError> {
         match self.by_event.get(index) {
             Some(Ok(key)) => Ok(key),
             Some(Err(error)) => Err(error.clone()),
@@ -55,9 +48,12 @@ impl BatchKeys {
         let mut requests = Vec::new();
         for (index, record) in records.iter().enumerate() {
             let request = match (events.get(index), &record.value) {
-                (Ok((program, found)), Some(value)) => {
-                    request(stream.unwrap_or(&record.topic), program, value.bytes(), found)
-                }
+                (Ok((program, found)), Some(value)) => request(
+                    stream.unwrap_or(&record.topic),
+                    program,
+                    value.bytes(),
+                    found,
+                ),
                 (Err(error), _) => Err(error.clone()),
                 (Ok(_), None) => unreachable!("a record without a value has no program"),
             };
@@ -69,10 +65,7 @@ impl BatchKeys {
                 }
             };
             self.by_event.push(match store.cached_current(&request) {
-                Some(key) => Ok(EventKey {
-                    key,
-                    placement: store.placement_hash(request.stream, &request.value),
-                }),
+                Some(key) => Ok(key),
                 None => {
                     wanted.push(index);
                     requests.push(request);
@@ -83,14 +76,9 @@ impl BatchKeys {
         if requests.is_empty() {
             return Ok(());
         }
-        let keys = store.current(&requests).await.map_err(|error| {
-            Error::backoff(format!("cannot get keys: {error}")).with_source(error)
-        })?;
-        for ((index, request), key) in wanted.iter().zip(&requests).zip(keys) {
-            self.by_event[*index] = Ok(EventKey {
-                key,
-                placement: store.placement_hash(request.stream, &request.value),
-            });
+        let keys = store.current(&requests).await.map_err(unavailable)?;
+        for (index, key) in wanted.into_iter().zip(keys) {
+            self.by_event[index] = Ok(key);
         }
         Ok(())
     }
@@ -122,6 +110,16 @@ fn request<'a>(
         value,
         subject,
     })
+}
+
+/// No event passes without its key: the batch waits, or the task stops.
+fn unavailable(error: KeyError) -> Error {
+    let message = format!("cannot get the keys to encrypt with: {error}");
+    match error.retry() {
+        Retry::Backoff => Error::backoff(message),
+        Retry::Never => Error::never(message),
+    }
+    .with_source(error)
 }
 
 /// Stands where a key is still to come; never leaves a batch that was prepared.

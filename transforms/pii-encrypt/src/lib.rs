@@ -8,8 +8,6 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use penstock_connect::prometheus::IntCounter;
 use penstock_connect::{
     Error, Outputs, Placement, Record, RecordError, RecordErrorKind, TaskContext, Transform,
@@ -29,16 +27,13 @@ pub struct PiiEncrypt {
     resolver: Resolver,
     events: EventBatch,
     keys: BatchKeys,
-    scratch: Scratch,
+    scratch: Base64,
     encrypted: IntCounter,
 }
 
-/// Buffers for one field, reused.
+/// The ciphertext of one field in base64; the buffer is reused.
 #[derive(Default)]
-struct Scratch {
-    ciphertext: Vec<u8>,
-    base64: String,
-}
+struct Base64(Vec<u8>);
 
 impl PiiEncrypt {
     /// An encrypter with keys from this store.
@@ -73,7 +68,7 @@ impl PiiEncrypt {
             resolver: Resolver::new(contracts, registry, source, meta, Purpose::Encrypt),
             events: EventBatch::new(),
             keys: BatchKeys::new(store, config.key_stream),
-            scratch: Scratch::default(),
+            scratch: Base64::default(),
             encrypted: encrypted.with_label_values(&[&*context.connector]),
         }
     }
@@ -92,21 +87,21 @@ impl PiiEncrypt {
                 if slot.is_null() || slot.is_absent() {
                     continue;
                 }
-                edits.push(self.scratch.encrypt(program, slot, &event, &key.key)?);
+                edits.push(self.scratch.encrypt(program, slot, &event, key)?);
                 fields += 1;
             } else if Some(slot.path()) == program.key_link {
-                edits.push(name_key(program, slot, &key.key)?);
+                edits.push(name_key(program, slot, key)?);
             }
         }
         value.edit(found, edits).map_err(RecordError::field)?;
-        record.key = Some(Payload::new(key.key.link().to_owned(), Encoding::Text));
-        record.placement = Placement::Hash(key.placement);
+        record.key = Some(Payload::new(key.link().to_owned(), Encoding::Text));
+        record.placement = Placement::Hash(key.placement());
         self.encrypted.inc_by(fields);
         Ok(())
     }
 }
 
-impl Scratch {
+impl Base64 {
     fn encrypt(
         &mut self,
         program: &Program,
@@ -114,21 +109,26 @@ impl Scratch {
         event: &[u8],
         key: &DataKey,
     ) -> Result<Edit, RecordError> {
-        let value = slot.scalar(event).map_err(RecordError::field)?;
-        let Scalar::Str(text) = &value else {
-            return Err(RecordError::field(format!(
-                "field '{}' is personal and holds {}; only strings and lists of strings can be encrypted so far",
-                program.fields.paths()[slot.path()],
-                value.kind()
-            )));
+        let text = match slot.scalar(event) {
+            Ok(Scalar::Str(text)) => text,
+            Ok(other) => return Err(not_encryptable(program, slot, other.kind())),
+            Err(error) => return Err(not_encryptable(program, slot, &error.to_string())),
         };
-        self.ciphertext.clear();
-        key.encrypt(text.as_bytes(), &mut self.ciphertext);
-        self.base64.clear();
-        STANDARD.encode_string(&self.ciphertext, &mut self.base64);
-        slot.replace(&program.fields, &Scalar::Str(Cow::Borrowed(&self.base64)))
+        self.0.clear();
+        key.encrypt_base64(text.as_bytes(), &mut self.0);
+        let Ok(ciphertext) = std::str::from_utf8(&self.0) else {
+            unreachable!("base64 is ASCII")
+        };
+        slot.replace(&program.fields, &Scalar::Str(Cow::Borrowed(ciphertext)))
             .map_err(RecordError::field)
     }
+}
+
+fn not_encryptable(program: &Program, slot: &Slot, what: &str) -> RecordError {
+    RecordError::field(format!(
+        "field '{}' is personal, and only strings and lists of strings can be encrypted so far; there is something else: {what}",
+        program.fields.paths()[slot.path()]
+    ))
 }
 
 /// Puts the key's name into the event. One that is there already would be taken for ours.
