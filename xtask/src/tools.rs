@@ -27,11 +27,6 @@ pub const PYTHON: Tool = Tool {
     name: "python3",
     hint: "install Python 3.9 or newer with the venv module (Debian: python3 python3-venv)",
 };
-/// Builds object store servers.
-pub const GO: Tool = Tool {
-    name: "go",
-    hint: "install Go 1.23 or newer (Debian: golang)",
-};
 /// Unpacks the schema registry.
 pub const TAR: Tool = Tool {
     name: "tar",

@@ -1,4 +1,4 @@
-//! Prometheus' programs on Debian: unpacked into the cache, never installed.
+//! Prometheus' checker on Debian: unpacked into the cache, never installed.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,31 +7,19 @@ use std::process::Command;
 use super::once;
 use crate::{Error, Result, process, tools};
 
-/// `promtool`, which checks Prometheus' configuration and rules: the machine's own, or from
-/// Debian's `prometheus` package.
+/// `promtool`, which checks Prometheus' configuration, rules and metrics: the machine's own, or
+/// from Debian's `prometheus` package.
 ///
 /// # Errors
 /// When there is neither.
 pub fn promtool() -> Result<PathBuf> {
-    prometheus_program("promtool")
-}
-
-/// The Prometheus server; found as [`promtool`] is.
-///
-/// # Errors
-/// As [`promtool`].
-pub fn prometheus() -> Result<PathBuf> {
-    prometheus_program("prometheus")
-}
-
-fn prometheus_program(name: &str) -> Result<PathBuf> {
-    if let Some(path) = tools::find(name) {
+    if let Some(path) = tools::find("promtool") {
         return Ok(path);
     }
     if tools::find("apt-get").is_none() {
-        return Err(Error::Other(format!(
-            "`{name}` was not found: install Prometheus (it brings promtool)"
-        )));
+        return Err(Error::Other(
+            "`promtool` was not found: install Prometheus, which brings it".into(),
+        ));
     }
     let dir = once("prometheus", "prometheus", |dir| {
         let log = dir.join("apt.log");
@@ -56,5 +44,5 @@ fn prometheus_program(name: &str) -> Result<PathBuf> {
         unpack.arg("-x").arg(package).arg(dir);
         process::run("unpacking Prometheus", unpack, &log)
     })?;
-    Ok(dir.join("usr/bin").join(name))
+    Ok(dir.join("usr/bin/promtool"))
 }
