@@ -69,9 +69,4 @@ pub trait Transform: Send {
     fn handles_personal_data(&self) -> bool {
         false
     }
-
-    /// Topics that this transform sends records to beyond the connector's own; created at start.
-    fn topics(&self) -> Vec<String> {
-        Vec::new()
-    }
 }

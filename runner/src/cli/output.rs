@@ -1,0 +1,50 @@
+//! Printing: tables for people, JSON for programs.
+
+use std::io::Write;
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde_json::Value;
+
+/// How answers are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Format {
+    /// A table.
+    Table,
+    /// JSON, as the worker answers it.
+    Json,
+}
+
+/// Prints a line. A reader that has gone away (`| head`) is no error.
+pub(super) fn line(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Prints objects with these fields as columns.
+pub(super) fn rows(format: Format, value: &Value, columns: &[&str]) {
+    if format == Format::Json {
+        return json(value);
+    }
+    let one = std::slice::from_ref(value);
+    let rows = value.as_array().map_or(one, Vec::as_slice);
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(columns.iter().map(|column| column.to_uppercase().replace('_', " ")));
+    for row in rows {
+        table.add_row(columns.iter().map(|column| cell(&row[*column])));
+    }
+    line(&table.trim_fmt());
+}
+
+/// Prints a value as indented JSON.
+pub(super) fn json(value: &Value) {
+    line(&serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string()));
+}
+
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    }
+}

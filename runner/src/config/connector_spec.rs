@@ -1,0 +1,204 @@
+//! A connector as its settings describe it, checked but not yet built.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use penstock_connect::{Config, Problem, Settings};
+
+use super::connector::ACCEPTED_PREFIXES;
+use super::files::{accept, common_keys};
+use super::ConnectorConfig;
+use crate::converters::Converter;
+use crate::plugins::{Kind, Plugins};
+
+/// A checked connector.
+#[derive(Clone, Debug)]
+pub(crate) struct ConnectorSpec {
+    pub(crate) common: Arc<ConnectorConfig>,
+    pub(crate) kind: Kind,
+    /// Everything that was given, for REST and for storing.
+    pub(crate) settings: Settings,
+    /// The plugin's own settings.
+    pub(crate) plugin: Settings,
+    pub(crate) transforms: Vec<TransformSpec>,
+    /// Predicates by name: class and settings.
+    pub(crate) predicates: BTreeMap<String, (String, Settings)>,
+    pub(crate) key_converter: Option<Converter>,
+    pub(crate) value_converter: Option<Converter>,
+    /// `producer.override.*` and `consumer.override.*`.
+    pub(crate) producer_overrides: BTreeMap<String, String>,
+    pub(crate) consumer_overrides: BTreeMap<String, String>,
+}
+
+/// A transform of a connector.
+#[derive(Clone, Debug)]
+pub(crate) struct TransformSpec {
+    pub(crate) name: String,
+    pub(crate) class: String,
+    pub(crate) settings: Settings,
+    /// Name of its predicate, and whether it is negated.
+    pub(crate) predicate: Option<(String, bool)>,
+}
+
+impl ConnectorSpec {
+    /// Parses and checks everything that can be checked without connecting. References must be
+    /// resolved.
+    pub(crate) fn parse(
+        given: Settings,
+        plugins: &Plugins,
+        notes: &mut Vec<Problem>,
+    ) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let mut rest = given.clone();
+        accept(&mut rest, &[], ACCEPTED_PREFIXES, notes);
+        let common = ConnectorConfig::read(&mut rest, &mut problems);
+        let mut producer_overrides = overrides(&mut rest, "producer.override.");
+        producer_overrides.remove("transactional.id");
+        let consumer_overrides = overrides(&mut rest, "consumer.override.");
+        let _ = rest.take_prefix("admin.override.");
+        let Some(common) = common else {
+            // The rest cannot be told apart without these.
+            return Err(problems);
+        };
+        let kind = plugins.kind(&common.class);
+        if kind.is_none() {
+            let hint = plugins.nearest_connector(&common.class);
+            problems.push(given.problem(
+                "connector.class",
+                format!("unknown connector {}; {hint}", common.class),
+            ));
+        }
+        let mut converter = |key: &str, class: Option<&str>| {
+            let settings = rest.take_prefix(&format!("{key}."));
+            class.and_then(|class| Converter::parse(Some(class), settings, &mut problems))
+        };
+        let key_converter = converter("key.converter", common.key_converter.as_deref());
+        let value_converter = converter("value.converter", common.value_converter.as_deref());
+        let predicates = predicates(&common, &mut rest, plugins, &given, &mut problems);
+        let transforms = transforms(&common, &mut rest, &predicates, plugins, &given, &mut problems);
+        if let Some(kind) = kind {
+            check_topics(&common, kind, &given, &mut problems);
+            plugins.check_connector(&common.class, rest.clone(), &common_keys(), &mut problems);
+            if !problems.is_empty() {
+                return Err(problems);
+            }
+            return Ok(Self {
+                common: Arc::new(common),
+                kind,
+                settings: given,
+                plugin: rest,
+                transforms,
+                predicates,
+                key_converter,
+                value_converter,
+                producer_overrides,
+                consumer_overrides,
+            });
+        }
+        Err(problems)
+    }
+
+    /// The settings as REST shows them: what was written, with literal secrets hidden.
+    pub(crate) fn shown(&self, plugins: &Plugins) -> BTreeMap<String, String> {
+        let mut shown = self.settings.written();
+        for key in plugins.secret_keys(self) {
+            if let Some(value) = shown.get_mut(&key)
+                && !value.starts_with("${")
+            {
+                "[hidden]".clone_into(value);
+            }
+        }
+        for (key, value) in &mut shown {
+            if looks_secret(key) && !value.starts_with("${") {
+                "[hidden]".clone_into(value);
+            }
+        }
+        shown
+    }
+}
+
+/// Keys whose values are hidden whatever plugin they belong to.
+fn looks_secret(key: &str) -> bool {
+    ["password", "secret", "token", "jaas", "user.info", "credentials.json"].iter().any(|word| key.contains(word))
+}
+
+fn overrides(settings: &mut Settings, prefix: &str) -> BTreeMap<String, String> {
+    let mut scoped = settings.take_prefix(prefix);
+    let keys: Vec<String> = scoped.keys().map(str::to_owned).collect();
+    keys.into_iter()
+        .filter_map(|key| scoped.take(&key).map(|setting| (key, setting.value().to_owned())))
+        .collect()
+}
+
+fn check_topics(common: &ConnectorConfig, kind: Kind, given: &Settings, problems: &mut Vec<Problem>) {
+    let named = !common.topics.0.is_empty() || common.topics_regex.is_some();
+    match kind {
+        Kind::Source if named => {
+            let key = if common.topics_regex.is_some() { "topics.regex" } else { "topics" };
+            problems.push(given.problem(key, "a source writes to a topic, it reads none"));
+        }
+        Kind::Sink | Kind::Pipeline if !named => {
+            problems.push(given.problem("topics", "is required (or topics.regex)"));
+        }
+        _ => {}
+    }
+}
+
+fn predicates(
+    common: &ConnectorConfig,
+    rest: &mut Settings,
+    plugins: &Plugins,
+    given: &Settings,
+    problems: &mut Vec<Problem>,
+) -> BTreeMap<String, (String, Settings)> {
+    let mut predicates = BTreeMap::new();
+    for name in &common.predicates.0 {
+        let mut scoped = rest.take_prefix(&format!("predicates.{name}."));
+        let Some(class) = scoped.take("type") else {
+            let message = format!("predicates.{name}.type is missing");
+            problems.push(given.problem("predicates", message));
+            continue;
+        };
+        if let Err(found) = plugins.check_predicate(class.value(), scoped.clone()) {
+            problems.extend(found);
+        }
+        predicates.insert(name.clone(), (class.value().to_owned(), scoped));
+    }
+    predicates
+}
+
+fn transforms(
+    common: &ConnectorConfig,
+    rest: &mut Settings,
+    predicates: &BTreeMap<String, (String, Settings)>,
+    plugins: &Plugins,
+    given: &Settings,
+    problems: &mut Vec<Problem>,
+) -> Vec<TransformSpec> {
+    let mut transforms = Vec::new();
+    for name in &common.transforms.0 {
+        let mut scoped = rest.take_prefix(&format!("transforms.{name}."));
+        let Some(class) = scoped.take("type") else {
+            problems.push(given.problem("transforms", format!("transforms.{name}.type is missing")));
+            continue;
+        };
+        let predicate = scoped.take("predicate");
+        let negate = scoped.take("negate").is_some_and(|negate| negate.value().trim() == "true");
+        if let Some(predicate) = &predicate
+            && !predicates.contains_key(predicate.value())
+        {
+            let message = format!("predicates does not name {}", predicate.value());
+            problems.push(scoped.problem_at(predicate.line, Some("predicate".to_owned()), message));
+        }
+        if let Err(found) = plugins.check_transform(class.value(), class.line, scoped.clone()) {
+            problems.extend(found);
+        }
+        transforms.push(TransformSpec {
+            name: name.clone(),
+            class: class.value().to_owned(),
+            settings: scoped,
+            predicate: predicate.map(|predicate| (predicate.value().to_owned(), negate)),
+        });
+    }
+    transforms
+}

@@ -1,0 +1,189 @@
+//! Loading the files that the command line names: the worker's first, then the connectors'. Every
+//! problem in every file is reported at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use penstock_connect::{Config, Problem, Settings};
+
+use super::worker::{ACCEPTED, ACCEPTED_PREFIXES};
+use super::{ConnectorConfig, ConnectorSpec, WorkerConfig};
+use crate::plugins::Plugins;
+
+/// What the files say.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) worker: WorkerConfig,
+    /// Settings for Kafka clients, as the Java client names them.
+    pub(crate) client: BTreeMap<String, String>,
+    pub(crate) connectors: Vec<ConnectorSpec>,
+    /// Accepted keys that mean nothing here.
+    pub(crate) notes: Vec<Problem>,
+}
+
+/// Reads and checks the files. The first is the worker's; a file named twice counts once.
+pub(crate) fn load(files: &[String], plugins: &Plugins) -> Result<Loaded, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut notes = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut parsed = Vec::new();
+    for file in files {
+        let identity = std::fs::canonicalize(file).unwrap_or_else(|_| Path::new(file).to_owned());
+        if !seen.insert(identity) {
+            continue;
+        }
+        match read(file) {
+            Ok(mut settings) => {
+                problems.extend(settings.resolve());
+                parsed.push(settings);
+            }
+            Err(found) => problems.extend(found),
+        }
+    }
+    let mut parsed = parsed.into_iter();
+    let worker = parsed.next().and_then(|settings| read_worker(settings, &mut notes, &mut problems));
+    let mut connectors: Vec<ConnectorSpec> = Vec::new();
+    for settings in parsed {
+        match ConnectorSpec::parse(settings, plugins, &mut notes) {
+            Ok(spec) => {
+                if let Some(other) = connectors.iter().find(|other| other.common.name == spec.common.name) {
+                    let message = format!("{} has this name already", other.settings.file());
+                    problems.push(spec.settings.problem("name", message));
+                } else {
+                    connectors.push(spec);
+                }
+            }
+            Err(found) => problems.extend(found),
+        }
+    }
+    match worker {
+        Some((worker, client)) if problems.is_empty() => Ok(Loaded { worker, client, connectors, notes }),
+        _ => Err(problems),
+    }
+}
+
+/// The worker's configuration alone, if the first file has a usable one.
+pub(crate) fn worker_alone(files: &[String]) -> Option<WorkerConfig> {
+    let mut settings = read(files.first()?).ok()?;
+    settings.resolve();
+    WorkerConfig::read(&mut settings, &mut Vec::new())
+}
+
+/// Reads a properties file, or JSON: flat, or `{"name":…,"config":{…}}` as Kafka Connect's REST takes it.
+fn read(file: &str) -> Result<Settings, Vec<Problem>> {
+    let problem =
+        |line, message: String| vec![Problem { file: file.into(), line, key: None, message }];
+    let bytes = std::fs::read(file).map_err(|error| problem(0, format!("cannot read it: {error}")))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let line = error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
+        problem(line, "is not UTF-8".to_owned())
+    })?;
+    if !file.ends_with(".json") {
+        return Settings::parse(file, &text);
+    }
+    let json: serde_json::Value =
+        serde_json::from_str(&text).map_err(|error| problem(error.line(), format!("not JSON: {error}")))?;
+    settings_from_json(file, &json).map_err(|message| problem(0, message))
+}
+
+/// Settings from `{"name":…,"config":{…}}` or from the flat map alone.
+pub(crate) fn settings_from_json(label: &str, json: &serde_json::Value) -> Result<Settings, String> {
+    let config = json.get("config").unwrap_or(json);
+    let Some(map) = config.as_object() else {
+        return Err("must be a JSON object of settings, or {\"name\":…,\"config\":{…}}".to_owned());
+    };
+    let mut pairs = BTreeMap::new();
+    for (key, value) in map {
+        let value = match value {
+            serde_json::Value::String(text) => text.clone(),
+            serde_json::Value::Bool(_) | serde_json::Value::Number(_) => value.to_string(),
+            _ => return Err(format!("{key}: must be a text, a number or a boolean")),
+        };
+        pairs.insert(key.clone(), value);
+    }
+    if let Some(name) = json.get("config").and(json.get("name")).and_then(serde_json::Value::as_str) {
+        match pairs.get("name") {
+            Some(other) if other != name => {
+                return Err(format!("name is {name:?} outside of config and {other:?} in it"));
+            }
+            _ => {
+                pairs.insert("name".to_owned(), name.to_owned());
+            }
+        }
+    }
+    Ok(Settings::from_pairs(label, pairs))
+}
+
+fn read_worker(
+    mut settings: Settings,
+    notes: &mut Vec<Problem>,
+    problems: &mut Vec<Problem>,
+) -> Option<(WorkerConfig, BTreeMap<String, String>)> {
+    if let (Some(class), None) = (settings.get("connector.class"), settings.get("data.dir")) {
+        let message = "the first file is the worker's, and this one has a connector".to_owned();
+        problems.push(settings.problem_at(class.line, Some("connector.class".to_owned()), message));
+        return None;
+    }
+    accept(&mut settings, ACCEPTED, ACCEPTED_PREFIXES, notes);
+    let config = WorkerConfig::read(&mut settings, problems);
+    let converters = take_converter_settings(&mut settings);
+    drop(converters);
+    let mut client = BTreeMap::new();
+    if let Some(config) = &config
+        && let Some(servers) = &config.bootstrap_servers
+    {
+        client.insert("bootstrap.servers".to_owned(), servers.clone());
+        let keys: Vec<String> = settings.keys().map(str::to_owned).collect();
+        let mut places = BTreeMap::new();
+        for key in keys {
+            let key_for_client = ["producer.", "consumer.", "admin."]
+                .iter()
+                .find_map(|prefix| key.strip_prefix(prefix))
+                .unwrap_or(&key)
+                .to_owned();
+            if let Some(setting) = settings.take(&key) {
+                places.insert(key_for_client.clone(), (key.clone(), setting.line));
+                client.insert(key_for_client, setting.value().to_owned());
+            }
+        }
+        if let Err(found) = penstock_broker::kafka::client_config(&client) {
+            for problem in found {
+                let (key, line) = places.get(&problem.key).cloned().unwrap_or((problem.key.clone(), 0));
+                problems.push(settings.problem_at(line, Some(key), problem.message));
+            }
+        }
+    }
+    let keys = WorkerConfig::keys();
+    settings.report_unknown(keys.iter().map(|key| key.name.as_str()), problems);
+    config.map(|config| (config, client))
+}
+
+/// Settings below the worker's default converters.
+fn take_converter_settings(settings: &mut Settings) -> [Settings; 2] {
+    [settings.take_prefix("key.converter."), settings.take_prefix("value.converter.")]
+}
+
+/// Takes out keys that mean nothing here, with a note for each.
+pub(crate) fn accept(
+    settings: &mut Settings,
+    keys: &[(&str, &str)],
+    prefixes: &[(&str, &str)],
+    notes: &mut Vec<Problem>,
+) {
+    let given: Vec<String> = settings.keys().map(str::to_owned).collect();
+    for key in given {
+        let why = keys
+            .iter()
+            .find(|(known, _)| *known == key)
+            .or_else(|| prefixes.iter().find(|(prefix, _)| key.starts_with(prefix)));
+        if let Some((_, why)) = why {
+            notes.push(settings.problem(&key, format!("has no effect: {why}")));
+            settings.take(&key);
+        }
+    }
+}
+
+/// The names of all keys that every connector understands.
+pub(super) fn common_keys() -> Vec<String> {
+    ConnectorConfig::keys().into_iter().map(|key| key.name).collect()
+}

@@ -1,0 +1,27 @@
+//! What users write: the worker's file and the connectors' files, parsed and checked as far as that
+//! goes without connecting to anything.
+
+mod connector;
+mod connector_spec;
+mod files;
+mod worker;
+
+pub(crate) use connector::{ConnectorConfig, RawEvent, Seal, Tolerance};
+pub(crate) use connector_spec::{ConnectorSpec, TransformSpec};
+pub(crate) use files::{Loaded, load, worker_alone};
+pub(crate) use worker::WorkerConfig;
+
+/// Keys below a converter that are known elsewhere or mean nothing here.
+pub(crate) const ACCEPTED_CONVERTER_KEYS: &[&str] = &[
+    "schema.registry.url",
+    "basic.auth.credentials.source",
+    "basic.auth.user.info",
+    "auto.register.schemas",
+    "use.latest.version",
+    "value.subject.name.strategy",
+    "key.subject.name.strategy",
+    "schemas.cache.size",
+    "schemas.cache.config",
+    "enhanced.avro.schema.support",
+    "connect.meta.data",
+];

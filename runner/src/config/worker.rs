@@ -1,0 +1,130 @@
+//! The worker's own keys.
+
+use std::path::PathBuf;
+
+use penstock_connect::config;
+use penstock_connect::config::{ByteSize, ListenAddress, Millis, Secret};
+
+config! {
+    /// Settings of the worker: where its topics, schemas, contracts and keys are, and where it listens.
+    #[check(check)]
+    pub struct WorkerConfig {
+        /// Kafka brokers. Without it the worker keeps its topics in the embedded log under `data.dir`.
+        "bootstrap.servers" => bootstrap_servers: Option<String>,
+        /// Directory of the embedded log and registry, the key-encryption key file and the local key cache.
+        "data.dir" => data_dir: PathBuf = "data",
+        /// Address of the worker's own HTTP listener: health, metrics, REST.
+        "listeners" => listeners: ListenAddress = "http://127.0.0.1:8083",
+        /// Name that workers of one installation share; prefix of consumer groups and transactions.
+        "group.id" => group_id: String = "penstock",
+        /// Schema registries (comma-separated URLs), default of every converter. Without it the worker serves the embedded registry.
+        "schema.registry.url" => registry_url: Option<String>,
+        /// `user:password` for the registry.
+        "basic.auth.user.info" => registry_user_info: Option<Secret>,
+        /// Where the user of the registry comes from; only USER_INFO is supported.
+        "basic.auth.credentials.source" => registry_credentials_source: Option<String>,
+        /// Serve the embedded registry although the broker is Kafka. Schema ids of two such workers would differ.
+        "registry.embedded" => registry_embedded: bool = "false",
+        /// Address of the embedded registry.
+        "registry.listen" => registry_listen: ListenAddress = "127.0.0.1:8081",
+        /// Directory of schemas to register at start, as `handle/name/x.y.z.avsc` or `.json`.
+        "schemas.dir" => schemas_dir: Option<PathBuf>,
+        /// Directory of event contracts, as `handle/name/x.y.z.json`.
+        "contracts.dir" => contracts_dir: Option<PathBuf>,
+        /// Topic that holds the encryption keys.
+        "keys.topic" => keys_topic: String = "_penstock.keys",
+        /// Partitions of the keys topic; fixed when it is made.
+        "keys.partitions" => keys_partitions: i32 = "8",
+        /// Age after which the key of a key-field value is replaced.
+        "keys.window.ms" => keys_window: Millis = "86400000",
+        /// Cipher for personal fields: `AES256_SIV` (Tink's format) or `AES256_GCM_SIV`.
+        "keys.cipher" => keys_cipher: String = "AES256_SIV",
+        /// File with the key-encryption key (32 bytes in base64). On the embedded broker it is made at the first start; on Kafka it has to be given.
+        "keys.kek.file" => keys_kek_file: Option<PathBuf>,
+        /// The key-encryption key itself (32 bytes in base64), best as a reference such as `${env:PENSTOCK_KEK}`.
+        "keys.kek" => keys_kek: Option<Secret>,
+        /// Bearer token that requests for keys and opened dead letters have to carry. Without it only requests from the worker's own machine are answered.
+        "rest.reveal.token" => reveal_token: Option<Secret>,
+        /// Bytes that records in flight may take in the whole worker; queues and caches are sized from it.
+        "memory.budget" => memory_budget: ByteSize = "256mb",
+        /// Longest time between two moments at which sinks make progress durable and commit.
+        "offset.flush.interval.ms" => offset_flush_interval: Millis = "1000",
+        /// Longest time that a topic-to-topic or source transaction stays open under load.
+        "transaction.interval.ms" => transaction_interval: Millis = "100",
+        /// Longest time that a task may take to stop before the worker gives it up.
+        "task.shutdown.graceful.timeout.ms" => shutdown_timeout: Millis = "5000",
+        /// First pause before a failed task is started again; doubles with jitter up to the maximum.
+        "task.restart.delay.ms" => restart_delay: Millis = "300",
+        /// Longest pause before a failed task is started again.
+        "task.restart.delay.max.ms" => restart_delay_max: Millis = "60000",
+        /// Partitions of topics that the worker makes; -1 is the broker's default (1 on the embedded log). A derived topic has as many as its origin.
+        "topic.creation.default.partitions" => topic_partitions: i32 = "-1",
+        /// Replication factor of topics that the worker makes; -1 is the broker's default.
+        "topic.creation.default.replication.factor" => topic_replication: i32 = "-1",
+        /// Default of the connectors' `key.converter`.
+        "key.converter" => key_converter: Option<String>,
+        /// Default of the connectors' `value.converter`.
+        "value.converter" => value_converter: Option<String>,
+    }
+}
+
+fn check(config: &WorkerConfig) -> Vec<(&'static str, String)> {
+    let mut problems = Vec::new();
+    if config.keys_partitions < 1 {
+        problems.push(("keys.partitions", "must be at least 1".to_owned()));
+    }
+    if config.keys_kek.is_some() && config.keys_kek_file.is_some() {
+        problems.push(("keys.kek", "give either keys.kek or keys.kek.file, not both".to_owned()));
+    }
+    if !matches!(config.keys_cipher.as_str(), "AES256_SIV" | "AES256_GCM_SIV") {
+        problems.push(("keys.cipher", "must be AES256_SIV or AES256_GCM_SIV".to_owned()));
+    }
+    if config.registry_url.is_some() && config.registry_embedded {
+        problems.push(("registry.embedded", "give either schema.registry.url or registry.embedded=true".to_owned()));
+    }
+    if config.bootstrap_servers.is_some() && config.registry_url.is_none() && !config.registry_embedded {
+        problems.push((
+            "schema.registry.url",
+            "is required with bootstrap.servers; for the embedded registry (schema ids of two workers would differ) \
+             say registry.embedded=true"
+                .to_owned(),
+        ));
+    }
+    if config.bootstrap_servers.is_none() && config.memory_budget.0 < (16 << 20) {
+        problems.push(("memory.budget", "must be at least 16mb".to_owned()));
+    }
+    if config.registry_credentials_source.as_deref().is_some_and(|source| source != "USER_INFO") {
+        problems.push(("basic.auth.credentials.source", "only USER_INFO is supported".to_owned()));
+    }
+    problems
+}
+
+/// Keys of Kafka Connect workers that mean nothing here: accepted with a note.
+pub(crate) const ACCEPTED: &[(&str, &str)] = &[
+    ("plugin.path", "plugins are compiled in"),
+    ("plugin.discovery", "plugins are compiled in"),
+    ("offset.storage.file.filename", "positions are kept in the broker"),
+    ("offset.flush.timeout.ms", "a flush is bounded by the delivery timeout"),
+    ("config.providers", "env, file and directory references always work"),
+    ("config.storage.topic", "configuration is kept in _penstock.configs"),
+    ("config.storage.replication.factor", "see topic.creation.default.replication.factor"),
+    ("offset.storage.topic", "positions are kept in _penstock.offsets"),
+    ("offset.storage.replication.factor", "see topic.creation.default.replication.factor"),
+    ("offset.storage.partitions", "positions are kept in _penstock.offsets"),
+    ("status.storage.topic", "status is served over REST"),
+    ("status.storage.replication.factor", "status is served over REST"),
+    ("status.storage.partitions", "status is served over REST"),
+    ("exactly.once.source.support", "sources that can be replayed are always exactly once"),
+    ("rest.advertised.host.name", "workers do not forward requests"),
+    ("rest.advertised.port", "workers do not forward requests"),
+    ("rest.extension.classes", "there are no REST extensions"),
+];
+
+/// Prefixes of Kafka Connect workers that mean nothing here.
+pub(crate) const ACCEPTED_PREFIXES: &[(&str, &str)] = &[
+    ("config.providers.", "env, file and directory references always work"),
+    ("internal.key.converter", "internal topics have their own format"),
+    ("internal.value.converter", "internal topics have their own format"),
+    ("confluent.", "licence and telemetry settings mean nothing here"),
+    ("metric", "metrics are served at /metrics"),
+];

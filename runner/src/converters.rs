@@ -1,0 +1,186 @@
+//! Converters: record bytes to payloads and back.
+
+use bytes::Bytes;
+use penstock_connect::{RecordError, Settings};
+use penstock_formats::frame::{self, SchemaRefId};
+use penstock_formats::{Encoding, Payload, SchemaKind};
+use penstock_registry::RegistryClient;
+
+use crate::config::ACCEPTED_CONVERTER_KEYS;
+use penstock_connect::Problem;
+
+/// How keys or values of a connector lie in their topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Converter {
+    /// Framed values keep their schema, JSON objects are read as JSON, anything else stays bytes.
+    Auto,
+    /// Confluent framing; the registry knows the schema.
+    Registry(SchemaKind),
+    /// JSON without framing; with `schemas.enable` wrapped in `{"schema":…,"payload":…}`.
+    Json {
+        /// Kafka Connect's `schemas.enable`.
+        schemas: bool,
+    },
+    /// UTF-8 text.
+    Text,
+    /// Bytes as they are.
+    Bytes,
+}
+
+/// Names that converters go by, for messages.
+pub(crate) const CONVERTERS: &[&str] = &["Avro", "JsonSchema", "Json", "String", "ByteArray"];
+
+impl Converter {
+    /// From `key.converter` or `value.converter` and the settings below it.
+    pub(crate) fn parse(class: Option<&str>, mut settings: Settings, problems: &mut Vec<Problem>) -> Option<Self> {
+        let schemas = settings.take("schemas.enable");
+        let converter = match class {
+            None | Some("Auto") => Self::Auto,
+            Some("Avro" | "AvroConverter" | "io.confluent.connect.avro.AvroConverter") => {
+                Self::Registry(SchemaKind::Avro)
+            }
+            Some("JsonSchema" | "JsonSchemaConverter" | "io.confluent.connect.json.JsonSchemaConverter") => {
+                Self::Registry(SchemaKind::Json)
+            }
+            Some("Json" | "JsonConverter" | "org.apache.kafka.connect.json.JsonConverter") => {
+                let schemas = match schemas.as_ref().map(|s| s.value().trim()) {
+                    None | Some("true") => true,
+                    Some("false") => false,
+                    Some(_) => {
+                        problems.push(settings.problem("schemas.enable", "must be true or false"));
+                        return None;
+                    }
+                };
+                Self::Json { schemas }
+            }
+            Some("String" | "StringConverter" | "org.apache.kafka.connect.storage.StringConverter") => Self::Text,
+            Some(
+                "ByteArray" | "ByteArrayConverter" | "org.apache.kafka.connect.converters.ByteArrayConverter",
+            ) => Self::Bytes,
+            Some(other) => {
+                let near = penstock_connect::properties::nearest(other, CONVERTERS.iter().copied());
+                let hint = near.map_or_else(
+                    || format!("known are {}", CONVERTERS.join(", ")),
+                    |near| format!("did you mean {near}?"),
+                );
+                problems.push(Problem {
+                    file: settings.file().clone(),
+                    line: 0,
+                    key: Some(settings.full_key("").trim_end_matches('.').to_owned()),
+                    message: format!("unknown converter {other}; {hint}"),
+                });
+                return None;
+            }
+        };
+        for key in ACCEPTED_CONVERTER_KEYS {
+            settings.take(key);
+        }
+        settings.report_unknown(ACCEPTED_CONVERTER_KEYS.iter().copied().chain(["schemas.enable"]), problems);
+        Some(converter)
+    }
+
+    /// The schema that a record's bytes name, if this converter reads schemas.
+    pub(crate) fn schema_named(self, header: Option<&[u8]>, bytes: &[u8]) -> Option<SchemaRefId> {
+        match self {
+            Self::Registry(_) => frame::read_with_header(header, bytes).ok().map(|frame| frame.id),
+            Self::Auto if header.is_some() || matches!(bytes.first(), Some(0 | 1)) => {
+                frame::read_with_header(header, bytes).ok().map(|frame| frame.id)
+            }
+            _ => None,
+        }
+    }
+
+    /// The payload in a record's bytes. Schemas that it names are in the registry client's cache
+    /// already, unless the registry does not know them.
+    pub(crate) fn read(
+        self,
+        registry: &RegistryClient,
+        header: Option<&[u8]>,
+        bytes: &Bytes,
+    ) -> Result<Payload, RecordError> {
+        match self {
+            Self::Text => Ok(Payload::new(bytes.clone(), Encoding::Text)),
+            Self::Bytes => Ok(Payload::new(bytes.clone(), Encoding::Bytes)),
+            Self::Json { schemas: false } => Ok(Payload::new(bytes.clone(), Encoding::Json)),
+            Self::Json { schemas: true } => unwrap_envelope(bytes),
+            Self::Auto if header.is_none() && !matches!(bytes.first(), Some(0 | 1)) => {
+                let json = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
+                Ok(Payload::new(bytes.clone(), if json { Encoding::Json } else { Encoding::Bytes }))
+            }
+            Self::Auto | Self::Registry(_) => {
+                let frame = frame::read_with_header(header, bytes).map_err(RecordError::malformed)?;
+                let schema = match frame.id {
+                    SchemaRefId::Id(id) => registry.cached(id),
+                    SchemaRefId::Guid(guid) => registry.cached_guid(guid),
+                };
+                let schema = schema
+                    .ok_or_else(|| RecordError::schema(format!("the registry has no schema with {}", frame.id)))?;
+                Ok(Payload::new(bytes.slice(frame.offset..), Encoding::Registered(schema)))
+            }
+        }
+    }
+
+    /// Appends the bytes of a payload as they go into a topic.
+    pub(crate) fn write(self, payload: &Payload, out: &mut Vec<u8>) -> Result<(), RecordError> {
+        match self {
+            Self::Auto | Self::Registry(_) => match payload.encoding() {
+                Encoding::Registered(schema) => {
+                    let id = schema.id().ok_or_else(|| {
+                        RecordError::schema("the schema of this record has no id in the registry".to_owned())
+                    })?;
+                    frame::write(SchemaRefId::Id(id), out);
+                    payload.write_to(out);
+                    Ok(())
+                }
+                _ if self == Self::Auto => {
+                    payload.write_to(out);
+                    Ok(())
+                }
+                _ => Err(RecordError::schema(
+                    "this record has no schema: use the Json converter, or give it a schema at its source",
+                )),
+            },
+            Self::Json { schemas: false } => payload.to_json(out).map_err(RecordError::malformed),
+            Self::Json { schemas: true } => {
+                out.extend_from_slice(br#"{"schema":null,"payload":"#);
+                payload.to_json(out).map_err(RecordError::malformed)?;
+                out.push(b'}');
+                Ok(())
+            }
+            Self::Text => match payload.encoding() {
+                Encoding::Text | Encoding::Bytes => {
+                    payload.write_to(out);
+                    Ok(())
+                }
+                _ => payload.to_json(out).map_err(RecordError::malformed),
+            },
+            Self::Bytes => match payload.encoding() {
+                Encoding::Text | Encoding::Bytes | Encoding::Json => {
+                    payload.write_to(out);
+                    Ok(())
+                }
+                Encoding::Registered(_) => {
+                    Err(RecordError::schema("the ByteArray converter takes bytes, not a record with a schema"))
+                }
+            },
+        }
+    }
+}
+
+/// Takes the payload out of Kafka Connect's `{"schema":…,"payload":…}`.
+fn unwrap_envelope(bytes: &Bytes) -> Result<Payload, RecordError> {
+    #[derive(serde::Deserialize)]
+    struct Envelope<'a> {
+        #[serde(borrow)]
+        payload: Option<&'a serde_json::value::RawValue>,
+    }
+    let envelope: Envelope<'_> = serde_json::from_slice(bytes).map_err(|error| {
+        RecordError::malformed(format!(
+            "not {{\"schema\":…,\"payload\":…}} as schemas.enable=true expects (line {}, column {})",
+            error.line(),
+            error.column()
+        ))
+    })?;
+    let payload = envelope.payload.map_or("null", serde_json::value::RawValue::get);
+    Ok(Payload::new(bytes.slice_ref(payload.as_bytes()), Encoding::Json))
+}

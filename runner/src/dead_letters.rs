@@ -1,0 +1,136 @@
+//! What is kept of a rejected record: a dead letter with the standard headers, and an error event.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chrono::{SecondsFormat, Utc};
+use penstock_broker::{Header, Message};
+use penstock_connect::RecordError;
+use penstock_formats::frame::SchemaRefId;
+use penstock_formats::{Schema, frame};
+use serde_json::{Value, json};
+
+/// Header on a dead letter whose value is sealed to the quarantine key.
+pub(crate) const SEALED_HEADER: &str = "penstock.sealed";
+
+/// Where a rejected record came from and what went wrong.
+pub(crate) struct Cause<'a> {
+    pub(crate) connector: &'a str,
+    pub(crate) task: usize,
+    /// Transform or converter that rejected it.
+    pub(crate) stage: &'a str,
+    pub(crate) error: &'a RecordError,
+    /// The record as it was read: original bytes, headers, timestamp. For a source's records the
+    /// offset is -1.
+    pub(crate) original: &'a Message,
+}
+
+/// The headers of a dead letter: the record's own, and Kafka Connect's context where asked for.
+pub(crate) fn headers(cause: &Cause<'_>, context: bool) -> Vec<Header> {
+    let mut headers = cause.original.headers.clone();
+    if !context {
+        return headers;
+    }
+    let class = cause.error.kind.java_class();
+    let task = cause.task.to_string();
+    let partition = cause.original.partition.to_string();
+    let offset = cause.original.offset.to_string();
+    for (name, value) in [
+        ("topic", &*cause.original.topic),
+        ("partition", &partition),
+        ("offset", &offset),
+        ("connector.name", cause.connector),
+        ("task.id", &task),
+        ("stage", stage_name(cause.stage)),
+        ("class.name", cause.stage),
+        ("exception.class.name", class),
+        ("exception.message", &cause.error.message),
+        ("exception.stacktrace", &format!("{class}: {}", cause.error.message)),
+    ] {
+        headers.push(Header {
+            name: format!("__connect.errors.{name}").into(),
+            value: Some(Bytes::copy_from_slice(value.as_bytes())),
+        });
+    }
+    headers
+}
+
+/// Kafka Connect's name for the stage that failed.
+fn stage_name(stage: &str) -> &'static str {
+    match stage {
+        "key.converter" => "KEY_CONVERTER",
+        "value.converter" => "VALUE_CONVERTER",
+        "source" => "TASK_POLL",
+        "sink" => "TASK_PUT",
+        _ => "TRANSFORMATION",
+    }
+}
+
+/// The error event of a rejected record, in the shape of `error/2.1.0`: framed bytes for the topic.
+/// The raw event stands in it only if `raw` says so.
+pub(crate) fn error_event(cause: &Cause<'_>, stream: &str, schema: &Arc<Schema>, raw: bool) -> Vec<u8> {
+    let now = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
+    let value = cause.original.value.as_ref().map_or(&[][..], |value| unframed(value));
+    let event: Option<Value> = serde_json::from_slice(value).ok();
+    let text = |pointer: &str| event.as_ref().and_then(|e| e.pointer(pointer)).and_then(Value::as_str);
+    let schema_uri = schema_uri(schema);
+    let mut error = json!({
+        "$schema": schema_uri,
+        "dt": now,
+        "emitter_id": cause.connector,
+        "error_type": cause.error.kind.as_str(),
+        "message": cause.error.message,
+        "meta": {"stream": stream, "dt": now, "id": uuid::Uuid::new_v4().to_string()},
+    });
+    if let Some(uri) = text("/$schema") {
+        error["errored_schema_uri"] = uri.into();
+    }
+    if let Some(name) = text("/meta/stream") {
+        error["errored_stream_name"] = name.into();
+    }
+    if raw {
+        error["raw_event"] = String::from_utf8_lossy(value).into();
+    }
+    let mut out = Vec::new();
+    if let Some(id) = schema.id() {
+        frame::write(SchemaRefId::Id(id), &mut out);
+    }
+    out.extend_from_slice(error.to_string().as_bytes());
+    out
+}
+
+/// A record's payload without its frame; a source's raw bytes have none.
+fn unframed(value: &[u8]) -> &[u8] {
+    match frame::read(value) {
+        Ok(frame) => &value[frame.offset..],
+        Err(_) => value,
+    }
+}
+
+/// The schema's `$id` (`/error/2.1.0`), by which events name their schema.
+fn schema_uri(schema: &Schema) -> String {
+    serde_json::from_str::<Value>(schema.text())
+        .ok()
+        .and_then(|schema| schema.get("$id").and_then(Value::as_str).map(str::to_owned))
+        .unwrap_or_default()
+}
+
+/// Key, value and headers of a record as one JSON text (bytes in base64), for sealing.
+pub(crate) fn pack(original: &Message) -> Vec<u8> {
+    let base64 = |bytes: &Option<Bytes>| {
+        bytes.as_ref().map(|bytes| base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes))
+    };
+    json!({
+        "topic": &*original.topic,
+        "partition": original.partition,
+        "offset": original.offset,
+        "timestamp": original.timestamp,
+        "key": base64(&original.key),
+        "value": base64(&original.value),
+        "headers": original.headers.iter()
+            .map(|header| json!([&*header.name, base64(&header.value)]))
+            .collect::<Vec<_>>(),
+    })
+    .to_string()
+    .into_bytes()
+}

@@ -1,0 +1,335 @@
+//! The plugins that a worker knows. [`Plugins::builtin`] is the one list that names them all; a
+//! third party adds its own to it and calls [`crate::main`] with the result.
+
+use std::fmt;
+
+use penstock_connect::{Config, ConfigKey, Error, Problem, Settings, Sink, Source, TaskContext, Transform};
+use penstock_smt::Predicate;
+
+use crate::config::ConnectorSpec;
+use crate::services::Services;
+
+/// What a connector does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Brings records in.
+    Source,
+    /// Takes records out.
+    Sink,
+    /// Reads topics and writes topics.
+    Pipeline,
+}
+
+impl Kind {
+    /// The word that REST uses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Sink => "sink",
+            Self::Pipeline => "pipeline",
+        }
+    }
+}
+
+type Build<T> = Box<dyn Fn(Settings, &TaskContext, &Services) -> Result<Box<T>, Error> + Send + Sync>;
+
+/// A plugin: its names, its configuration, and how to build it.
+struct Plugin<T: ?Sized> {
+    class: &'static str,
+    aliases: &'static [&'static str],
+    keys: fn() -> Vec<ConfigKey>,
+    doc: fn() -> String,
+    check: fn(Settings) -> Result<(), Vec<Problem>>,
+    /// Topics that an instance with these settings writes.
+    topics: fn(&Settings) -> Vec<String>,
+    build: Build<T>,
+}
+
+impl<T: ?Sized> Plugin<T> {
+    fn answers_to(&self, class: &str) -> bool {
+        self.class == class || self.aliases.contains(&class)
+    }
+}
+
+/// Every plugin that a worker can run.
+#[derive(Default)]
+pub struct Plugins {
+    sources: Vec<Plugin<dyn Source>>,
+    sinks: Vec<Plugin<dyn Sink>>,
+    transforms: Vec<Plugin<dyn Transform>>,
+}
+
+impl fmt::Debug for Plugins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.classes().map(|(class, ..)| class)).finish()
+    }
+}
+
+/// The class of the topic-to-topic connector, which the runner itself provides.
+const PIPELINE: &str = "TopicPipeline";
+
+impl Plugins {
+    /// Adds a source. `topics` says which topics an instance writes, so that they can be made.
+    #[must_use]
+    pub fn source<C: Config + 'static>(
+        mut self,
+        class: &'static str,
+        aliases: &'static [&'static str],
+        topics: fn(&Settings) -> Vec<String>,
+        build: impl Fn(C, &TaskContext, &Services) -> Result<Box<dyn Source>, Error> + Send + Sync + 'static,
+    ) -> Self {
+        self.sources.push(plugin(class, aliases, topics, build));
+        self
+    }
+
+    /// Adds a sink.
+    #[must_use]
+    pub fn sink<C: Config + 'static>(
+        mut self,
+        class: &'static str,
+        aliases: &'static [&'static str],
+        build: impl Fn(C, &TaskContext, &Services) -> Result<Box<dyn Sink>, Error> + Send + Sync + 'static,
+    ) -> Self {
+        self.sinks.push(plugin(class, aliases, no_topics, build));
+        self
+    }
+
+    /// Adds a transform. `topics` says which topics an instance writes beyond the connector's own.
+    #[must_use]
+    pub fn transform<C: Config + 'static>(
+        mut self,
+        class: &'static str,
+        aliases: &'static [&'static str],
+        topics: fn(&Settings) -> Vec<String>,
+        build: impl Fn(C, &TaskContext, &Services) -> Result<Box<dyn Transform>, Error> + Send + Sync + 'static,
+    ) -> Self {
+        self.transforms.push(plugin(class, aliases, topics, build));
+        self
+    }
+
+    pub(crate) fn kind(&self, class: &str) -> Option<Kind> {
+        if class == PIPELINE {
+            Some(Kind::Pipeline)
+        } else if self.sources.iter().any(|plugin| plugin.answers_to(class)) {
+            Some(Kind::Source)
+        } else if self.sinks.iter().any(|plugin| plugin.answers_to(class)) {
+            Some(Kind::Sink)
+        } else {
+            None
+        }
+    }
+
+    /// What to say of an unknown class: the nearest known one, or all.
+    pub(crate) fn nearest_connector(&self, class: &str) -> String {
+        let known: Vec<&str> = self.connector_classes();
+        let short = class.rsplit('.').next().unwrap_or(class);
+        penstock_connect::properties::nearest(short, known.iter().copied())
+            .map_or_else(|| format!("known are {}", known.join(", ")), |near| format!("did you mean {near}?"))
+    }
+
+    fn connector_classes(&self) -> Vec<&'static str> {
+        let sources = self.sources.iter().map(|plugin| plugin.class);
+        sources.chain(self.sinks.iter().map(|plugin| plugin.class)).chain([PIPELINE]).collect()
+    }
+
+    /// Every class with its kind ("source", "sink", "pipeline", "transformation", "predicate"),
+    /// documentation and keys.
+    pub fn classes(&self) -> impl Iterator<Item = (&'static str, &'static str, String, Vec<ConfigKey>)> + '_ {
+        let sources = self.sources.iter().map(|p| (p.class, "source", (p.doc)(), (p.keys)()));
+        let sinks = self.sinks.iter().map(|p| (p.class, "sink", (p.doc)(), (p.keys)()));
+        let transforms = self.transforms.iter().map(|p| (p.class, "transformation", (p.doc)(), (p.keys)()));
+        let pipeline =
+            (PIPELINE, "pipeline", "Reads topics, transforms their records and writes them to topics.".into(), vec![]);
+        sources.chain(sinks).chain([pipeline]).chain(transforms)
+    }
+
+    pub(crate) fn check_connector(
+        &self,
+        class: &str,
+        settings: Settings,
+        common: &[String],
+        problems: &mut Vec<Problem>,
+    ) {
+        let known_and_check = self
+            .sources
+            .iter()
+            .find(|p| p.answers_to(class))
+            .map(|p| (p.keys, p.check))
+            .or_else(|| self.sinks.iter().find(|p| p.answers_to(class)).map(|p| (p.keys, p.check)));
+        let keys = known_and_check.map_or_else(Vec::new, |(keys, _)| keys());
+        let unknown = |settings: &Settings, problems: &mut Vec<Problem>| {
+            let known = keys.iter().map(|key| key.name.as_str()).chain(common.iter().map(String::as_str));
+            settings.report_unknown(known, problems);
+        };
+        match known_and_check {
+            // A near miss of a common key is found only with the common keys in view.
+            Some((_, check)) => {
+                if let Err(found) = check(settings.clone()) {
+                    let mut ours = Vec::new();
+                    let mut left = settings;
+                    for key in &keys {
+                        left.take(&key.name);
+                    }
+                    unknown(&left, &mut ours);
+                    for problem in found {
+                        let better = ours.iter().find(|other| other.key == problem.key).cloned();
+                        problems.push(better.filter(|_| problem.message.starts_with("unknown key")).unwrap_or(problem));
+                    }
+                }
+            }
+            None => unknown(&settings, problems),
+        }
+    }
+
+    pub(crate) fn check_transform(&self, class: &str, line: usize, settings: Settings) -> Result<(), Vec<Problem>> {
+        if let Some(plugin) = self.transforms.iter().find(|plugin| plugin.answers_to(class)) {
+            return (plugin.check)(settings);
+        }
+        match penstock_smt::check_transform(class, settings.clone()) {
+            Some(result) => result,
+            None => {
+                let known: Vec<&str> = self.transforms.iter().map(|p| p.class).chain(penstock_smt::names()).collect();
+                let short = class.rsplit('.').next().unwrap_or(class);
+                let hint = penstock_connect::properties::nearest(short, known.iter().copied()).map_or_else(
+                    || format!("known are {}", known.join(", ")),
+                    |near| format!("did you mean {near}?"),
+                );
+                Err(vec![settings.problem_at(
+                    line,
+                    Some("type".to_owned()),
+                    format!("unknown transform {class}; {hint}"),
+                )])
+            }
+        }
+    }
+
+    pub(crate) fn check_predicate(&self, class: &str, settings: Settings) -> Result<(), Vec<Problem>> {
+        match penstock_smt::predicate(class, settings.clone()) {
+            Some(result) => result.map(|_| ()),
+            None => Err(vec![settings.problem("type", format!("unknown predicate {class}"))]),
+        }
+    }
+
+    pub(crate) fn build_source(
+        &self,
+        spec: &ConnectorSpec,
+        context: &TaskContext,
+        services: &Services,
+    ) -> Result<Box<dyn Source>, Error> {
+        build(&self.sources, &spec.common.class, spec.plugin.clone(), context, services)
+    }
+
+    pub(crate) fn build_sink(
+        &self,
+        spec: &ConnectorSpec,
+        context: &TaskContext,
+        services: &Services,
+    ) -> Result<Box<dyn Sink>, Error> {
+        build(&self.sinks, &spec.common.class, spec.plugin.clone(), context, services)
+    }
+
+    pub(crate) fn build_transform(
+        &self,
+        class: &str,
+        settings: Settings,
+        context: &TaskContext,
+        services: &Services,
+    ) -> Result<Box<dyn Transform>, Error> {
+        if self.transforms.iter().any(|plugin| plugin.answers_to(class)) {
+            return build(&self.transforms, class, settings, context, services);
+        }
+        match penstock_smt::transform(class, settings, context) {
+            Some(Ok(transform)) => Ok(transform),
+            Some(Err(problems)) => Err(config_error(&problems)),
+            None => Err(Error::never(format!("unknown transform {class}"))),
+        }
+    }
+
+    pub(crate) fn build_predicate(&self, class: &str, settings: Settings) -> Result<Box<dyn Predicate>, Error> {
+        match penstock_smt::predicate(class, settings) {
+            Some(result) => result.map_err(|problems| config_error(&problems)),
+            None => Err(Error::never(format!("unknown predicate {class}"))),
+        }
+    }
+
+    /// Topics that a source writes, as far as its settings tell.
+    pub(crate) fn source_topics(&self, spec: &ConnectorSpec) -> Vec<String> {
+        self.sources
+            .iter()
+            .find(|plugin| plugin.answers_to(&spec.common.class))
+            .map_or_else(Vec::new, |plugin| (plugin.topics)(&spec.plugin))
+    }
+
+    /// Topics that the connector's transforms write, as far as their settings tell.
+    pub(crate) fn transform_topics(&self, spec: &ConnectorSpec) -> Vec<String> {
+        let topics = |transform: &crate::config::TransformSpec| {
+            let plugin = self.transforms.iter().find(|plugin| plugin.answers_to(&transform.class));
+            plugin.map_or_else(Vec::new, |plugin| (plugin.topics)(&transform.settings))
+        };
+        spec.transforms.iter().flat_map(topics).collect()
+    }
+
+    /// Full keys of a connector that are secret by their declaration.
+    pub(crate) fn secret_keys(&self, spec: &ConnectorSpec) -> Vec<String> {
+        let of = |keys: Vec<ConfigKey>, prefix: String| {
+            keys.into_iter().filter(|key| key.secret).map(move |key| format!("{prefix}{}", key.name))
+        };
+        let class = &spec.common.class;
+        let mut secret = Vec::new();
+        for keys in self.sources.iter().filter(|p| p.answers_to(class)).map(|p| p.keys) {
+            secret.extend(of(keys(), String::new()));
+        }
+        for keys in self.sinks.iter().filter(|p| p.answers_to(class)).map(|p| p.keys) {
+            secret.extend(of(keys(), String::new()));
+        }
+        for transform in &spec.transforms {
+            for plugin in self.transforms.iter().filter(|p| p.answers_to(&transform.class)) {
+                secret.extend(of((plugin.keys)(), format!("transforms.{}.", transform.name)));
+            }
+        }
+        secret
+    }
+}
+
+/// For plugins that write no topics of their own.
+pub fn no_topics(_settings: &Settings) -> Vec<String> {
+    Vec::new()
+}
+
+fn plugin<C: Config + 'static, T: ?Sized>(
+    class: &'static str,
+    aliases: &'static [&'static str],
+    topics: fn(&Settings) -> Vec<String>,
+    build: impl Fn(C, &TaskContext, &Services) -> Result<Box<T>, Error> + Send + Sync + 'static,
+) -> Plugin<T> {
+    Plugin {
+        class,
+        aliases,
+        keys: C::keys,
+        doc: C::doc,
+        check: |settings| C::read_all(settings).map(|_| ()),
+        topics,
+        build: Box::new(move |settings, context, services| {
+            let config = C::read_all(settings).map_err(|problems| config_error(&problems))?;
+            build(config, context, services)
+        }),
+    }
+}
+
+fn build<T: ?Sized>(
+    plugins: &[Plugin<T>],
+    class: &str,
+    settings: Settings,
+    context: &TaskContext,
+    services: &Services,
+) -> Result<Box<T>, Error> {
+    let plugin = plugins
+        .iter()
+        .find(|plugin| plugin.answers_to(class))
+        .ok_or_else(|| Error::never(format!("unknown plugin {class}")))?;
+    (plugin.build)(settings, context, services)
+}
+
+fn config_error(problems: &[Problem]) -> Error {
+    Error::never(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+}

@@ -1,0 +1,64 @@
+//! Errors as Kafka Connect answers them: `{"error_code":…,"message":…}`.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::connectors::ConnectorError;
+
+/// An error answer.
+#[derive(Debug)]
+pub(crate) struct RestError {
+    status: StatusCode,
+    message: String,
+}
+
+impl RestError {
+    pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, message: message.into() }
+    }
+
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, message)
+    }
+
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
+    }
+}
+
+impl IntoResponse for RestError {
+    fn into_response(self) -> Response {
+        let body = json!({"error_code": self.status.as_u16(), "message": self.message});
+        (self.status, Json(body)).into_response()
+    }
+}
+
+impl From<ConnectorError> for RestError {
+    fn from(error: ConnectorError) -> Self {
+        let status = match &error {
+            ConnectorError::NotFound(_) => StatusCode::NOT_FOUND,
+            ConnectorError::Conflict(_) => StatusCode::CONFLICT,
+            ConnectorError::Invalid(_) => StatusCode::BAD_REQUEST,
+            ConnectorError::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
+impl From<penstock_broker::Error> for RestError {
+    fn from(error: penstock_broker::Error) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+    }
+}
+
+impl From<penstock_registry::RegistryError> for RestError {
+    fn from(error: penstock_registry::RegistryError) -> Self {
+        let status = match error.retry() {
+            penstock_registry::Retry::Never => StatusCode::BAD_REQUEST,
+            penstock_registry::Retry::Backoff => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::new(status, error.to_string())
+    }
+}

@@ -1,0 +1,73 @@
+//! `GET /`, `GET /health`, `GET /metrics`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use prometheus::{Encoder, TextEncoder};
+use serde_json::{Value, json};
+
+use super::Rest;
+use crate::metrics::worker_gauges;
+use crate::status::State as TaskState;
+use crate::worker::blocking;
+
+pub(super) async fn root(State(rest): State<Rest>) -> Json<Value> {
+    Json(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "commit": option_env!("PENSTOCK_COMMIT").unwrap_or("unknown"),
+        "kafka_cluster_id": rest.services.worker_id,
+    }))
+}
+
+/// 200 while the broker answers and no task has failed; 503 otherwise, with the reason.
+pub(super) async fn health(State(rest): State<Rest>) -> Response {
+    let reachable =
+        blocking(&rest.services, |services| services.broker.reachable(std::time::Duration::from_secs(5))).await;
+    if let Err(error) = reachable {
+        return answer(StatusCode::SERVICE_UNAVAILABLE, "unhealthy", &error.to_string());
+    }
+    let mut failed = Vec::new();
+    for (name, connector) in rest.connectors.list().await {
+        for (task, (state, _)) in connector.tasks.iter().enumerate() {
+            if *state == TaskState::Failed {
+                failed.push(format!("{name} task {task}"));
+            }
+        }
+    }
+    if failed.is_empty() {
+        answer(StatusCode::OK, "healthy", "Worker has completed startup and is ready to handle requests.")
+    } else {
+        answer(StatusCode::SERVICE_UNAVAILABLE, "unhealthy", &format!("failed: {}", failed.join(", ")))
+    }
+}
+
+fn answer(status: StatusCode, word: &str, message: &str) -> Response {
+    (status, Json(json!({"status": word, "message": message}))).into_response()
+}
+
+/// Prometheus text format.
+pub(super) async fn metrics(State(rest): State<Rest>) -> Response {
+    let connectors = rest.connectors.list().await;
+    let (connector_count, task_count) = worker_gauges(&rest.services.metrics);
+    let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+    connector_count.set(count(connectors.len()));
+    task_count.set(count(connectors.values().map(|connector| connector.tasks.len()).sum()));
+    let states = rest.services.metrics.gauge(
+        "kafka_connect_connector_task_metrics_status",
+        "1 for the state that the task is in.",
+        &["connector", "task", "status"],
+    );
+    states.reset();
+    for (name, connector) in &connectors {
+        for (task, (state, _)) in connector.tasks.iter().enumerate() {
+            let state = state.as_str().to_ascii_lowercase();
+            states.with_label_values(&[name.as_str(), &task.to_string(), &state]).set(1);
+        }
+    }
+    let mut body = Vec::new();
+    match TextEncoder::new().encode(&rest.services.metrics.registry().gather(), &mut body) {
+        Ok(()) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], body).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}

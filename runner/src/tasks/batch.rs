@@ -1,0 +1,116 @@
+//! A batch of messages as records: schemas fetched once for all of it, then each message read by
+//! the connector's converters.
+
+use penstock_broker::Message;
+use penstock_connect::{Error, Header, Origin, Record, RecordError, TopicPartition};
+use penstock_formats::Payload;
+use penstock_formats::frame::{KEY_HEADER, SchemaRefId, VALUE_HEADER};
+use penstock_registry::{RegistryClient, Retry};
+
+use crate::chain::Rejection;
+use crate::converters::Converter;
+
+/// Reads messages; what a converter cannot read is rejected.
+pub(super) async fn read(
+    messages: &[Message],
+    key: Converter,
+    value: Converter,
+    registry: &RegistryClient,
+) -> Result<(Vec<Record>, Vec<Rejection>), Error> {
+    fetch_schemas(messages, key, value, registry).await?;
+    let mut records = Vec::with_capacity(messages.len());
+    let mut rejected = Vec::new();
+    // Partitions of one batch are few: share their names.
+    let mut last: Option<TopicPartition> = None;
+    for (index, message) in messages.iter().enumerate() {
+        let partition = match &last {
+            Some(last) if last.partition == message.partition && last.topic == message.topic => last.clone(),
+            _ => TopicPartition { topic: message.topic.clone(), partition: message.partition },
+        };
+        last = Some(partition.clone());
+        let read = |converter: Converter, bytes: &Option<bytes::Bytes>, header: &str, stage: &str| match bytes {
+            None => Ok(None),
+            Some(bytes) => converter
+                .read(registry, header_value(message, header), bytes)
+                .map(Some)
+                .map_err(|error| Rejection { origin: index, error, stage: stage.to_owned() }),
+        };
+        let payloads = read(key, &message.key, KEY_HEADER, "key.converter")
+            .and_then(|k| Ok((k, read(value, &message.value, VALUE_HEADER, "value.converter")?)));
+        match payloads {
+            Ok((key, value)) => records.push(record(message, index, partition, key, value)),
+            Err(rejection) => rejected.push(rejection),
+        }
+    }
+    Ok((records, rejected))
+}
+
+fn record(
+    message: &Message,
+    index: usize,
+    partition: TopicPartition,
+    key: Option<Payload>,
+    value: Option<Payload>,
+) -> Record {
+    let mut record = Record::new(message.topic.clone(), value);
+    record.key = key;
+    // Schema headers have been read; records are written with the prefix.
+    record.headers = message
+        .headers
+        .iter()
+        .filter(|header| !matches!(&*header.name, KEY_HEADER | VALUE_HEADER))
+        .map(|header| Header { name: header.name.clone(), value: header.value.clone() })
+        .collect();
+    record.timestamp = Some(message.timestamp).filter(|timestamp| *timestamp >= 0);
+    record.set_origin(Origin { index, partition: Some(partition), offset: message.offset });
+    record
+}
+
+fn header_value<'a>(message: &'a Message, name: &str) -> Option<&'a [u8]> {
+    if message.headers.is_empty() {
+        return None;
+    }
+    message.headers.iter().rev().find(|header| &*header.name == name).and_then(|header| header.value.as_deref())
+}
+
+/// Gets the schemas that the messages name into the client's cache. Ids that the registry does not
+/// know are left for `read` to reject; a registry that is away is an error of the whole batch.
+async fn fetch_schemas(
+    messages: &[Message],
+    key: Converter,
+    value: Converter,
+    registry: &RegistryClient,
+) -> Result<(), Error> {
+    let mut last = None;
+    for message in messages {
+        for (converter, bytes, header) in
+            [(key, &message.key, KEY_HEADER), (value, &message.value, VALUE_HEADER)]
+        {
+            let Some(bytes) = bytes else { continue };
+            let Some(id) = converter.schema_named(header_value(message, header), bytes) else { continue };
+            if last == Some(id) {
+                continue;
+            }
+            last = Some(id);
+            let fetched = match id {
+                SchemaRefId::Id(id) if registry.cached(id).is_some() => continue,
+                SchemaRefId::Guid(guid) if registry.cached_guid(guid).is_some() => continue,
+                SchemaRefId::Id(id) => registry.by_id(id).await.map(|_| ()),
+                SchemaRefId::Guid(guid) => registry.by_guid(guid).await.map(|_| ()),
+            };
+            match fetched {
+                Err(error) if error.retry() == Retry::Backoff => {
+                    return Err(Error::backoff(format!("cannot get the schema with {id}")).with_source(error));
+                }
+                // Unknown: `read` says so at each record that names it.
+                Err(_) | Ok(()) => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The rejection of a record whose payload no topic takes.
+pub(super) fn write_rejection(origin: usize, key: bool, error: RecordError) -> Rejection {
+    Rejection { origin, error, stage: if key { "key.converter" } else { "value.converter" }.to_owned() }
+}

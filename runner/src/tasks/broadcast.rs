@@ -1,0 +1,88 @@
+//! Topics to a sink for people who look on: every partition from the latest record, no group, no
+//! commits.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use penstock_broker::{Reader, ReaderSpec, StartAt, TopicPartition};
+use penstock_connect::{Error, FlushReason, Sink};
+
+use super::{POLL, POLL_RECORDS, TaskEnv, batch, task_error};
+
+pub(super) fn run(env: &TaskEnv, mut sink: Box<dyn Sink>) -> Result<(), Error> {
+    let mut chain = env.chain()?;
+    let (key, value) = env.services.converters(&env.spec);
+    let mut spec = ReaderSpec::new(format!("{}-{}", env.context.connector, env.context.task));
+    let share = env.services.consumer_budget();
+    spec.poll_bytes = share.min(1 << 20);
+    spec.prefetch_bytes = share.min(4 << 20);
+    let mut reader = env.services.broker.reader(spec).map_err(task_error)?;
+    let mut known = BTreeSet::new();
+    // Listening begins before the first topic exists.
+    env.handle.block_on(sink.open(&[]))?;
+    let mut last_look: Option<Instant> = None;
+    while !env.stopping() {
+        if last_look.is_none_or(|at| at.elapsed() > super::sink::LOOK) {
+            let first = last_look.is_none();
+            last_look = Some(Instant::now());
+            look(env, reader.as_mut(), sink.as_mut(), &mut known, first)?;
+        }
+        if known.is_empty() {
+            env.pause(POLL);
+            continue;
+        }
+        let messages = reader.poll(POLL_RECORDS, POLL).map_err(task_error)?;
+        if messages.is_empty() {
+            continue;
+        }
+        env.metrics.read.inc_by(messages.len() as u64);
+        let chained = env.handle.block_on(async {
+            let (records, mut rejected) = batch::read(&messages, key, value, &env.services.registry).await?;
+            let mut chained = chain.run(records).await?;
+            chained.rejected.append(&mut rejected);
+            Ok::<_, Error>(chained)
+        })?;
+        env.metrics.written.inc_by(chained.passed.len() as u64);
+        // Nothing depends on what an onlooker does not see: it is counted, and that is all.
+        let refused = env.handle.block_on(sink.write(chained.passed))?;
+        for _ in 0..chained.rejected.len() + refused.len() {
+            env.metrics.rejected();
+            env.metrics.skipped.inc();
+        }
+        env.handle.block_on(sink.flush(FlushReason::Tick))?;
+    }
+    let ours: Vec<_> = known
+        .iter()
+        .map(|p: &TopicPartition| penstock_connect::TopicPartition { topic: p.topic.clone(), partition: p.partition })
+        .collect();
+    env.handle.block_on(sink.close(&ours))
+}
+
+/// Adds partitions that are new. Topics that came to be after the start are read from their first
+/// record: nobody could have looked at them before.
+fn look(
+    env: &TaskEnv,
+    reader: &mut dyn Reader,
+    sink: &mut dyn Sink,
+    known: &mut BTreeSet<TopicPartition>,
+    first: bool,
+) -> Result<(), Error> {
+    let mut new = Vec::new();
+    for topic in env.services.topics_of(&env.spec).map_err(task_error)? {
+        let Some(info) = env.services.broker.topic(&topic).map_err(task_error)? else { continue };
+        for partition in 0..info.partitions {
+            // Several tasks share the partitions out evenly.
+            let ours = usize::try_from(partition).unwrap_or(0) % env.context.tasks == env.context.task;
+            if ours && known.insert(TopicPartition::new(info.name.clone(), partition)) {
+                let start = if first { StartAt::Latest } else { StartAt::Earliest };
+                reader.assign(&info.name, partition, start).map_err(task_error)?;
+                new.push(penstock_connect::TopicPartition { topic: info.name.clone(), partition });
+            }
+        }
+    }
+    if !new.is_empty() {
+        env.handle.block_on(sink.open(&new))?;
+        env.metrics.partitions.set(i64::try_from(known.len()).unwrap_or(i64::MAX));
+    }
+    Ok(())
+}

@@ -1,0 +1,160 @@
+//! Tasks: one thread each, going round a loop of reading, transforming and writing. What a task
+//! needs is in [`TaskEnv`]; each kind of connector has its own loop.
+
+mod batch;
+mod broadcast;
+mod pipeline;
+mod push;
+mod rejects;
+mod replay;
+mod sink;
+mod supervise;
+mod writer;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use penstock_broker::{ConsumerSpec, Message, TopicPartition};
+use penstock_connect::{Error, Retry, TaskContext};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use crate::chain::{Chain, Rejection, Stage};
+use crate::config::ConnectorSpec;
+use crate::metrics::TaskMetrics;
+use crate::plugins::Plugins;
+use crate::services::Services;
+use crate::status::TaskStatus;
+
+pub(crate) use supervise::spawn;
+
+/// Longest wait of one poll: how soon a task notices that it is to stop.
+const POLL: Duration = Duration::from_millis(100);
+
+/// Records of one poll at most.
+const POLL_RECORDS: usize = 2000;
+
+/// Everything that one task works with.
+pub(crate) struct TaskEnv {
+    pub(crate) spec: Arc<ConnectorSpec>,
+    pub(crate) context: TaskContext,
+    pub(crate) services: Arc<Services>,
+    pub(crate) plugins: Arc<Plugins>,
+    pub(crate) metrics: TaskMetrics,
+    pub(crate) status: TaskStatus,
+    pub(crate) stop: CancellationToken,
+    pub(crate) handle: Handle,
+    /// The record before which the next run has to stop.
+    pub(crate) stop_before: Mutex<Option<StopBefore>>,
+}
+
+/// A record at which the task stops, found when records behind it were on their way already.
+pub(crate) struct StopBefore {
+    partition: TopicPartition,
+    offset: i64,
+    message: String,
+}
+
+impl TaskEnv {
+    /// Notes the record before which the next run stops; the error asks for that run.
+    fn stop_before(&self, message: &Message, rejection: &Rejection) -> Error {
+        self.metrics.rejected();
+        let error = sink::tolerance_error(message, Some(rejection));
+        *self.stop_before.lock().unwrap_or_else(PoisonError::into_inner) = Some(StopBefore {
+            partition: TopicPartition::new(message.topic.clone(), message.partition),
+            offset: message.offset,
+            message: error.message.clone(),
+        });
+        Error::reconnect(error.message)
+    }
+
+    /// Where in these messages the task has to stop, and the error that it stops with.
+    fn stop_point(&self, messages: &[Message]) -> Option<(usize, Error)> {
+        let noted = self.stop_before.lock().unwrap_or_else(PoisonError::into_inner);
+        let stop = noted.as_ref()?;
+        let index = messages.iter().position(|message| {
+            message.offset == stop.offset
+                && message.partition == stop.partition.partition
+                && message.topic == stop.partition.topic
+        })?;
+        Some((index, Error::never(stop.message.clone())))
+    }
+
+    pub(crate) fn stopping(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// The connector's transforms, built anew.
+    fn chain(&self) -> Result<Chain, Error> {
+        let mut stages = Vec::new();
+        for spec in &self.spec.transforms {
+            let transform = self.plugins.build_transform(
+                &spec.class,
+                spec.settings.clone(),
+                &self.context,
+                &self.services,
+            )?;
+            let predicate = match &spec.predicate {
+                Some((name, negate)) => match self.spec.predicates.get(name) {
+                    Some((class, settings)) => {
+                        Some((self.plugins.build_predicate(class, settings.clone())?, *negate))
+                    }
+                    None => None,
+                },
+                None => None,
+            };
+            stages.push(Stage { name: spec.name.clone(), transform, predicate });
+        }
+        Ok(Chain::new(stages))
+    }
+
+    /// The consumer group of a sink or pipeline.
+    fn group(&self) -> String {
+        self.services.group_of(&self.spec)
+    }
+
+    fn consumer_spec(&self, topics: Vec<String>) -> ConsumerSpec {
+        let share = self.services.consumer_budget();
+        let mut spec = ConsumerSpec::new(self.group(), topics);
+        spec.client_id = format!("{}-{}", self.context.connector, self.context.task);
+        spec.poll_bytes = share.min(4 << 20);
+        spec.prefetch_bytes = share;
+        spec.overrides = self.spec.consumer_overrides.clone();
+        spec
+    }
+
+    /// Waits for the topics that the connector reads; `None` when asked to stop meanwhile.
+    fn wait_for_topics(&self) -> Result<Option<Vec<String>>, Error> {
+        loop {
+            let topics = self.services.topics_of(&self.spec).map_err(task_error)?;
+            if !topics.is_empty() {
+                return Ok(Some(topics));
+            }
+            if self.pause(Duration::from_millis(500)) {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Waits, or less if asked to stop; says whether to stop.
+    fn pause(&self, time: Duration) -> bool {
+        self.handle.block_on(async {
+            tokio::select! {
+                () = self.stop.cancelled() => true,
+                () = tokio::time::sleep(time) => self.stopping(),
+            }
+        })
+    }
+}
+
+/// A broker's error as a task's: everything that may pass begins with a new consumer and producer.
+pub(crate) fn task_error(error: penstock_broker::Error) -> Error {
+    let retry = match error.retry {
+        penstock_broker::Retry::Never => Retry::Never,
+        penstock_broker::Retry::Backoff => Retry::Backoff,
+        penstock_broker::Retry::Reconnect
+        | penstock_broker::Retry::Fenced
+        | penstock_broker::Retry::Abort => Retry::Reconnect,
+    };
+    Error { retry, message: error.message.clone(), source: Some(Box::new(error)) }
+}

@@ -1,0 +1,241 @@
+//! Topic to topics, exactly once: one transaction spans outputs, dead letters and the group's
+//! offsets. Consumer and transactional producer live on this one thread.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use penstock_broker::{Consumer, Message, Polled, Producer, ProducerSpec, TopicPartition, TopicPartitionOffset};
+use penstock_connect::Error;
+
+use super::rejects::Rejects;
+use super::writer::Writer;
+use super::{POLL, POLL_RECORDS, TaskEnv, batch, task_error};
+use crate::chain::Chain;
+use crate::converters::Converter;
+
+/// Transactions are at least this far apart while little comes in, so that a trickle of records
+/// shares them.
+const LINGER: Duration = Duration::from_millis(10);
+
+pub(super) fn run(env: &TaskEnv) -> Result<(), Error> {
+    while !env.stopping() {
+        let Some(topics) = env.wait_for_topics()? else { return Ok(()) };
+        Pipeline::open(env, topics)?.run()?;
+    }
+    Ok(())
+}
+
+struct Pipeline<'a> {
+    env: &'a TaskEnv,
+    chain: Chain,
+    rejects: Rejects<'a>,
+    writer: Writer,
+    consumer: Box<dyn Consumer>,
+    producer: Box<dyn Producer>,
+    topics: Vec<String>,
+    /// Key and value converter for reading.
+    read: (Converter, Converter),
+    /// When the open transaction began, and the offsets that it moves.
+    open: Option<Instant>,
+    offsets: BTreeMap<TopicPartition, i64>,
+    records: i64,
+}
+
+impl<'a> Pipeline<'a> {
+    fn open(env: &'a TaskEnv, topics: Vec<String>) -> Result<Self, Error> {
+        let chain = env.chain()?;
+        let key = env.spec.key_converter.unwrap_or(Converter::Auto);
+        let value = env.spec.value_converter.unwrap_or(Converter::Auto);
+        let broker = env.services.broker.clone();
+        let context = &env.context;
+        let producer = broker
+            .producer(ProducerSpec {
+                client_id: format!("{}-{}", context.connector, context.task),
+                transactional_id: Some(format!(
+                    "{}-{}-{}-{}",
+                    env.group(),
+                    context.connector,
+                    env.services.worker_id,
+                    context.task
+                )),
+                overrides: env.spec.producer_overrides.clone(),
+            })
+            .map_err(task_error)?;
+        let consumer = broker.consumer(env.consumer_spec(topics.clone())).map_err(task_error)?;
+        Ok(Self {
+            env,
+            rejects: Rejects::new(env, &chain)?,
+            chain,
+            writer: Writer::new(broker, key, value),
+            consumer,
+            producer,
+            topics,
+            read: (key, value),
+            open: None,
+            offsets: BTreeMap::new(),
+            records: 0,
+        })
+    }
+
+    /// Runs until the task is to stop, or the set of topics has changed.
+    fn run(&mut self) -> Result<(), Error> {
+        let mut last_look = Instant::now();
+        loop {
+            let polled = self.consumer.poll(POLL_RECORDS, self.poll_time()).map_err(task_error)?;
+            match polled {
+                Polled::Messages(messages) => self.take(&messages)?,
+                Polled::Assigned(_) => self.env.metrics.partitions.set(self.assigned()),
+                Polled::Revoked { lost, .. } => {
+                    if lost { self.abort()? } else { self.commit()? }
+                    self.consumer.release().map_err(task_error)?;
+                    self.env.metrics.partitions.set(self.assigned());
+                }
+                Polled::Idle => {}
+            }
+            if self.due() {
+                self.commit()?;
+            }
+            if self.env.stopping() {
+                return self.commit();
+            }
+            if last_look.elapsed() > super::sink::LOOK {
+                last_look = Instant::now();
+                self.env.metrics.lag_max.set(super::sink::lag(self.env, &self.topics));
+                if self.env.services.topics_of(&self.env.spec).map_err(task_error)? != self.topics {
+                    return self.commit();
+                }
+            }
+        }
+    }
+
+    fn assigned(&self) -> i64 {
+        i64::try_from(self.consumer.assignment().len()).unwrap_or(i64::MAX)
+    }
+
+    fn poll_time(&self) -> Duration {
+        self.open.map_or(POLL, |since| LINGER.saturating_sub(since.elapsed()))
+    }
+
+    /// A transaction ends when nothing more came for a moment, or after the configured time.
+    fn due(&self) -> bool {
+        let Some(since) = self.open else { return false };
+        let interval = self.env.services.worker.transaction_interval.0;
+        let little = self.records < i64::try_from(POLL_RECORDS).unwrap_or(i64::MAX);
+        since.elapsed() >= if little { LINGER.min(interval) } else { interval }
+    }
+
+    fn take(&mut self, messages: &[Message]) -> Result<(), Error> {
+        if let Some((index, error)) = self.env.stop_point(messages) {
+            self.take_up_to(&messages[..index])?;
+            self.commit()?;
+            return Err(error);
+        }
+        self.take_up_to(messages)
+    }
+
+    fn take_up_to(&mut self, messages: &[Message]) -> Result<(), Error> {
+        let env = self.env;
+        let count = messages.len();
+        env.metrics.read.inc_by(count as u64);
+        env.metrics.active.add(i64::try_from(count).unwrap_or(0));
+        let (key, value) = self.read;
+        let (mut chained, unread) = env.handle.block_on(async {
+            let (records, rejected) = batch::read(messages, key, value, &env.services.registry).await?;
+            Ok::<_, Error>((self.chain.run(records).await?, rejected))
+        })?;
+        chained.rejected.extend(unread);
+        chained.rejected.extend(self.writer.encode(&chained.passed));
+        if self.open.is_none() {
+            self.producer.begin().map_err(task_error)?;
+            self.open = Some(Instant::now());
+        }
+        let stop = self.rejects.stop_at(&chained.rejected).map(|rejection| rejection.origin);
+        let ended = stop.unwrap_or(count);
+        let mut written = 0;
+        let mut too_large = Vec::new();
+        for (index, record) in chained.passed.iter().enumerate() {
+            if record.origin().index >= ended || !self.writer.is_encoded(index) {
+                continue;
+            }
+            match self.writer.send(self.producer.as_mut(), index, record)? {
+                None => written += 1,
+                Some(rejection) => too_large.push(rejection),
+            }
+        }
+        if let Some(rejection) = self.rejects.stop_at(&too_large) {
+            // The transaction has records behind it already: begin anew, and stop before it then.
+            self.abort()?;
+            return Err(env.stop_before(&messages[rejection.origin], rejection));
+        }
+        chained.rejected.extend(too_large);
+        for (origin, reason) in &chained.filtered {
+            if *origin < ended {
+                env.metrics.filtered(reason);
+            }
+        }
+        env.metrics.written.inc_by(written);
+        for message in &messages[..ended] {
+            let partition = TopicPartition::new(message.topic.clone(), message.partition);
+            self.offsets.insert(partition, message.offset + 1);
+        }
+        self.records += i64::try_from(ended).unwrap_or(0);
+        match stop {
+            Some(stop) => self.stop_at(&messages[stop], &chained.rejected, stop),
+            None => self.rejects.settle(self.producer.as_mut(), messages, &chained.rejected),
+        }
+    }
+
+    /// Commits what came before the record, then fails the task at it.
+    fn stop_at(
+        &mut self,
+        message: &Message,
+        rejected: &[crate::chain::Rejection],
+        origin: usize,
+    ) -> Result<(), Error> {
+        self.commit()?;
+        self.env.metrics.rejected();
+        Err(super::sink::tolerance_error(message, rejected.iter().find(|rejection| rejection.origin == origin)))
+    }
+
+    fn commit(&mut self) -> Result<(), Error> {
+        if self.open.take().is_none() {
+            return Ok(());
+        }
+        let since = Instant::now();
+        let offsets: Vec<TopicPartitionOffset> =
+            std::mem::take(&mut self.offsets).into_iter().map(|(partition, offset)| partition.at(offset)).collect();
+        let group = self.consumer.group_metadata().map_err(task_error)?;
+        let mut committed = self.producer.commit(Some((&group, &offsets)));
+        // A commit whose answer is late is asked for again: that is safe, and the only way to know.
+        for _ in 0..3 {
+            match &committed {
+                Err(error) if error.retry == penstock_broker::Retry::Backoff => {
+                    self.env.metrics.retries.inc();
+                    committed = self.producer.commit(Some((&group, &offsets)));
+                }
+                _ => break,
+            }
+        }
+        if let Err(error) = committed {
+            if error.retry == penstock_broker::Retry::Abort {
+                self.producer.abort().map_err(task_error)?;
+            }
+            return Err(task_error(error));
+        }
+        self.env.metrics.committed(since.elapsed());
+        self.env.metrics.active.sub(self.records);
+        self.records = 0;
+        Ok(())
+    }
+
+    /// Drops the open transaction. The records in it come again, to whoever gets the partitions.
+    fn abort(&mut self) -> Result<(), Error> {
+        self.offsets.clear();
+        self.records = 0;
+        self.env.metrics.active.set(0);
+        if self.open.take().is_some() {
+            self.producer.abort().map_err(task_error)?;
+        }
+        Ok(())
+    }
+}

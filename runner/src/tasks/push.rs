@@ -1,0 +1,187 @@
+//! A push source (an intake) to topics: nobody can ask its senders again, so each record is made
+//! durable at once and its outcome goes back to the sender. A bad record never stops an intake.
+
+use std::time::{Duration, Instant};
+
+use penstock_broker::{Producer, ProducerSpec, Retry as BrokerRetry};
+use penstock_connect::{Error, Origin, Outcome, Record, Reply, Retry, Source, SourceBatch};
+
+use super::writer::Writer;
+use super::{TaskEnv, task_error};
+use crate::chain::Chain;
+
+/// Longest wait for a batch to become durable before its senders are told to come again.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
+
+pub(super) fn run(env: &TaskEnv, mut source: Box<dyn Source>) -> Result<(), Error> {
+    let mut task = Push::open(env)?;
+    env.handle.block_on(source.open(None))?;
+    let ended = task.run(source.as_mut());
+    env.handle.block_on(source.close());
+    ended
+}
+
+struct Push<'a> {
+    env: &'a TaskEnv,
+    chain: Chain,
+    writer: Writer,
+    producer: Option<Box<dyn Producer>>,
+}
+
+impl<'a> Push<'a> {
+    fn open(env: &'a TaskEnv) -> Result<Self, Error> {
+        let chain = env.chain()?;
+        let (key, value) = env.services.converters(&env.spec);
+        let broker = env.services.broker.clone();
+        let mut push = Self { env, chain, writer: Writer::new(broker, key, value), producer: None };
+        push.producer = Some(push.new_producer()?);
+        Ok(push)
+    }
+
+    fn new_producer(&self) -> Result<Box<dyn Producer>, Error> {
+        let spec = ProducerSpec {
+            client_id: format!("{}-{}", self.env.context.connector, self.env.context.task),
+            transactional_id: None,
+            overrides: self.env.spec.producer_overrides.clone(),
+        };
+        self.env.services.broker.producer(spec).map_err(task_error)
+    }
+
+    /// Polls until the task is to stop; then the source is closed, which drains what it has taken in.
+    fn run(&mut self, source: &mut dyn Source) -> Result<(), Error> {
+        let env = self.env;
+        loop {
+            let polled = env.handle.block_on(async {
+                tokio::select! {
+                    biased;
+                    () = env.stop.cancelled() => None,
+                    batch = source.poll() => Some(batch),
+                }
+            });
+            match polled {
+                None => return Ok(()),
+                Some(batch) => self.take(batch?)?,
+            }
+        }
+    }
+
+    fn take(&mut self, batch: SourceBatch) -> Result<(), Error> {
+        let env = self.env;
+        let count = batch.records.len();
+        env.metrics.read.inc_by(count as u64);
+        env.metrics.active.set(i64::try_from(count).unwrap_or(0));
+        let mut replies: Vec<Option<Reply>> = Vec::with_capacity(count);
+        let mut records = Vec::with_capacity(count);
+        for (index, polled) in batch.records.into_iter().enumerate() {
+            let mut record = polled.record;
+            record.set_origin(Origin { index, partition: None, offset: -1 });
+            match polled.fault {
+                None => {
+                    replies.push(polled.reply);
+                    records.push(record);
+                }
+                Some(error) => {
+                    env.metrics.rejected();
+                    if let Some(reply) = polled.reply {
+                        reply.send(Outcome::Rejected(error));
+                    }
+                    replies.push(None);
+                }
+            }
+        }
+        let chained = match env.handle.block_on(self.chain.run(records)) {
+            Ok(chained) => chained,
+            Err(error) => return self.unavailable(replies, error),
+        };
+        let mut answer = |origin: usize, outcome: Outcome| {
+            if let Some(reply) = replies.get_mut(origin).and_then(Option::take) {
+                reply.send(outcome);
+            }
+        };
+        for (origin, reason) in chained.filtered {
+            env.metrics.filtered(reason);
+            answer(origin, Outcome::Filtered { reason });
+        }
+        let unwritable = self.writer.encode(&chained.passed);
+        for rejection in chained.rejected.into_iter().chain(unwritable) {
+            env.metrics.rejected();
+            answer(rejection.origin, Outcome::Rejected(rejection.error));
+        }
+        let passed = chained.passed;
+        if passed.is_empty() {
+            return Ok(());
+        }
+        match self.write(&passed) {
+            Ok(outcomes) => {
+                let delivered = outcomes.iter().filter(|(_, outcome)| *outcome == Outcome::Delivered).count();
+                env.metrics.written.inc_by(delivered as u64);
+                // Of several outputs of one record the first that failed decides.
+                let (delivered, failed): (Vec<_>, Vec<_>) =
+                    outcomes.into_iter().partition(|(_, outcome)| *outcome == Outcome::Delivered);
+                for (origin, outcome) in failed.into_iter().chain(delivered) {
+                    answer(origin, outcome);
+                }
+                env.metrics.active.set(0);
+                Ok(())
+            }
+            Err(error) => {
+                self.producer = None;
+                self.unavailable(replies, error)
+            }
+        }
+    }
+
+    /// Writes records and waits until each is durable or has failed.
+    fn write(&mut self, passed: &[Record]) -> Result<Vec<(usize, Outcome)>, Error> {
+        let since = Instant::now();
+        let mut producer = match self.producer.take() {
+            Some(producer) => producer,
+            None => self.new_producer()?,
+        };
+        let mut outcomes = Vec::with_capacity(passed.len());
+        let mut sent = Vec::with_capacity(passed.len());
+        for (index, record) in passed.iter().enumerate() {
+            if !self.writer.is_encoded(index) {
+                continue;
+            }
+            match self.writer.send(producer.as_mut(), index, record)? {
+                None => sent.push(record.origin().index),
+                Some(rejection) => outcomes.push((rejection.origin, Outcome::Rejected(rejection.error))),
+            }
+        }
+        let deliveries = producer.flush(DELIVERY_TIMEOUT).map_err(task_error)?;
+        let mut usable = true;
+        for (origin, delivery) in sent.into_iter().zip(deliveries) {
+            outcomes.push((
+                origin,
+                match delivery {
+                    Ok(_) => Outcome::Delivered,
+                    Err(error) => {
+                        usable &= matches!(error.retry, BrokerRetry::Never | BrokerRetry::Backoff);
+                        Outcome::Unavailable { message: error.message }
+                    }
+                },
+            ));
+        }
+        if usable {
+            self.producer = Some(producer);
+        }
+        self.env.metrics.committed(since.elapsed());
+        Ok(outcomes)
+    }
+
+    /// Tells all who wait to come again; only an error that cannot pass ends the task.
+    fn unavailable(&self, replies: Vec<Option<Reply>>, error: Error) -> Result<(), Error> {
+        self.env.metrics.failures.inc();
+        self.env.metrics.last_error.set(crate::metrics::now_ms());
+        self.env.metrics.active.set(0);
+        for reply in replies.into_iter().flatten() {
+            reply.send(Outcome::Unavailable { message: error.message.clone() });
+        }
+        if error.retry == Retry::Never {
+            return Err(error);
+        }
+        tracing::warn!(connector = &*self.env.context.connector, "senders are told to come again: {error}");
+        Ok(())
+    }
+}

@@ -1,0 +1,191 @@
+//! A replayable source to topics, exactly once: records, dead letters and the source's position in
+//! one transaction. A second instance of the same task fences the first.
+
+use std::time::Instant;
+
+use penstock_broker::{Message, Producer, ProducerSpec};
+use penstock_connect::{Error, Origin, Record, Source, SourceBatch};
+use penstock_formats::Payload;
+
+use super::rejects::Rejects;
+use super::writer::Writer;
+use super::{TaskEnv, task_error};
+use crate::chain::{Chain, Rejection};
+use crate::converters::Converter;
+use crate::offsets;
+
+pub(super) fn run(env: &TaskEnv, mut source: Box<dyn Source>) -> Result<(), Error> {
+    let mut task = Replay::open(env)?;
+    let position = offsets::load(env.services.broker.as_ref(), &env.context.connector, env.context.task)
+        .map_err(task_error)?;
+    env.handle.block_on(source.open(position))?;
+    let ended = task.run(source.as_mut());
+    env.handle.block_on(source.close());
+    ended
+}
+
+struct Replay<'a> {
+    env: &'a TaskEnv,
+    chain: Chain,
+    rejects: Rejects<'a>,
+    writer: Writer,
+    producer: Box<dyn Producer>,
+}
+
+impl<'a> Replay<'a> {
+    fn open(env: &'a TaskEnv) -> Result<Self, Error> {
+        let chain = env.chain()?;
+        let (key, value) = env.services.converters(&env.spec);
+        let broker = env.services.broker.clone();
+        let context = &env.context;
+        let producer = broker
+            .producer(ProducerSpec {
+                client_id: format!("{}-{}", context.connector, context.task),
+                transactional_id: Some(format!(
+                    "{}-{}-{}",
+                    env.services.worker.group_id, context.connector, context.task
+                )),
+                overrides: env.spec.producer_overrides.clone(),
+            })
+            .map_err(task_error)?;
+        Ok(Self { env, rejects: Rejects::new(env, &chain)?, chain, writer: Writer::new(broker, key, value), producer })
+    }
+
+    fn run(&mut self, source: &mut dyn Source) -> Result<(), Error> {
+        let env = self.env;
+        loop {
+            let polled = env.handle.block_on(async {
+                tokio::select! {
+                    biased;
+                    () = env.stop.cancelled() => None,
+                    batch = source.poll() => Some(batch),
+                }
+            });
+            match polled {
+                None => return Ok(()),
+                Some(batch) => self.take(batch?)?,
+            }
+        }
+    }
+
+    fn take(&mut self, batch: SourceBatch) -> Result<(), Error> {
+        let env = self.env;
+        let SourceBatch { records, position } = batch;
+        if records.is_empty() && position.is_none() {
+            return Ok(());
+        }
+        let count = records.len();
+        env.metrics.read.inc_by(count as u64);
+        env.metrics.active.set(i64::try_from(count).unwrap_or(0));
+        let mut originals = Vec::with_capacity(count);
+        let mut good = Vec::with_capacity(count);
+        let mut faults = Vec::new();
+        for (index, polled) in records.into_iter().enumerate() {
+            let mut record = polled.record;
+            originals.push(original(&record));
+            record.set_origin(Origin { index, partition: None, offset: -1 });
+            match polled.fault {
+                None => good.push(record),
+                Some(error) => faults.push(Rejection { origin: index, error, stage: "source".to_owned() }),
+            }
+        }
+        let mut chained = env.handle.block_on(self.chain.run(good))?;
+        chained.rejected.extend(faults);
+        chained.rejected.extend(self.writer.encode(&chained.passed));
+        if let Some(rejection) = self.rejects.stop_at(&chained.rejected) {
+            return Err(stop_error(rejection));
+        }
+        let since = Instant::now();
+        self.producer.begin().map_err(task_error)?;
+        let written = self.write(&originals, chained.passed, chained.rejected);
+        let (written, position) = match (written, position) {
+            (Ok(written), position) => (written, position),
+            (Err(error), _) => {
+                self.producer.abort().map_err(task_error)?;
+                return Err(error);
+            }
+        };
+        if let Some(position) = position {
+            offsets::store(self.producer.as_mut(), &env.context.connector, env.context.task, &position)
+                .map_err(task_error)?;
+        }
+        self.commit()?;
+        for (_, reason) in &chained.filtered {
+            env.metrics.filtered(reason);
+        }
+        env.metrics.written.inc_by(written);
+        env.metrics.committed(since.elapsed());
+        env.metrics.active.set(0);
+        Ok(())
+    }
+
+    /// Hands records and dead letters to the producer; how many records went out.
+    fn write(
+        &mut self,
+        originals: &[Message],
+        passed: Vec<Record>,
+        mut rejected: Vec<Rejection>,
+    ) -> Result<u64, Error> {
+        let mut written = 0;
+        for (index, record) in passed.iter().enumerate() {
+            if !self.writer.is_encoded(index) {
+                continue;
+            }
+            match self.writer.send(self.producer.as_mut(), index, record)? {
+                None => written += 1,
+                Some(rejection) => rejected.push(rejection),
+            }
+        }
+        if let Some(rejection) = self.rejects.stop_at(&rejected) {
+            return Err(stop_error(rejection));
+        }
+        self.rejects.settle(self.producer.as_mut(), originals, &rejected)?;
+        Ok(written)
+    }
+
+    fn commit(&mut self) -> Result<(), Error> {
+        let mut committed = self.producer.commit(None);
+        for _ in 0..3 {
+            match &committed {
+                Err(error) if error.retry == penstock_broker::Retry::Backoff => {
+                    self.env.metrics.retries.inc();
+                    committed = self.producer.commit(None);
+                }
+                _ => break,
+            }
+        }
+        if let Err(error) = committed {
+            if error.retry == penstock_broker::Retry::Abort {
+                self.producer.abort().map_err(task_error)?;
+            }
+            return Err(task_error(error));
+        }
+        Ok(())
+    }
+}
+
+/// A source's record as a dead letter keeps it.
+fn original(record: &Record) -> Message {
+    let bytes = |payload: &Option<Payload>| payload.as_ref().map(|payload| payload.bytes().clone());
+    Message {
+        topic: record.topic.clone(),
+        partition: -1,
+        offset: -1,
+        timestamp: record.timestamp.unwrap_or(-1),
+        key: bytes(&record.key),
+        value: bytes(&record.value),
+        headers: record
+            .headers
+            .iter()
+            .map(|header| penstock_broker::Header { name: header.name.clone(), value: header.value.clone() })
+            .collect(),
+    }
+}
+
+fn stop_error(rejection: &Rejection) -> Error {
+    Error::never(format!(
+        "stopped at a record of the source: {}: {} (errors.tolerance=none; set it to all, with a dead letter topic or \
+         error stream, to go on past such records)",
+        rejection.stage, rejection.error
+    ))
+}

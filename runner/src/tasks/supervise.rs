@@ -1,0 +1,106 @@
+//! Supervision: a task that fails for a passing reason, or panics, is started again after a pause;
+//! one that cannot go on stays FAILED. A panic in a plugin never takes the worker.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use penstock_connect::{Error, Retry};
+use rand::Rng;
+
+use super::{TaskEnv, broadcast, pipeline, push, replay, sink};
+use crate::plugins::Kind;
+use crate::status::State;
+
+/// A task that ran this long counts as well again: its next failure waits the shortest pause.
+const WELL: Duration = Duration::from_secs(60);
+
+/// Starts a task on a thread of its own. It ends when its stop token is cancelled, or in FAILED.
+pub(crate) fn spawn(env: TaskEnv) -> std::io::Result<std::thread::JoinHandle<()>> {
+    std::thread::Builder::new()
+        .name(format!("{}-{}", env.context.connector, env.context.task))
+        .spawn(move || supervise(&env))
+}
+
+fn supervise(env: &TaskEnv) {
+    let first = env.services.worker.restart_delay.0;
+    let longest = env.services.worker.restart_delay_max.0;
+    let mut delay = first;
+    loop {
+        env.status.set(State::Running, None);
+        let since = Instant::now();
+        let ended = catch_unwind(AssertUnwindSafe(|| run(env)));
+        env.metrics.active.set(0);
+        let error = match ended {
+            Ok(Ok(())) => {
+                env.status.set(State::Unassigned, None);
+                return;
+            }
+            Ok(Err(error)) => error,
+            Err(panic) => Error::reconnect(format!("the task panicked: {}", panic_text(&*panic))),
+        };
+        env.metrics.last_error.set(crate::metrics::now_ms());
+        let connector = &*env.context.connector;
+        let task = env.context.task;
+        let trace = trace(&error);
+        if error.retry == Retry::Never {
+            tracing::error!(connector, task, "the task failed and stays so: {trace}");
+            env.status.set(State::Failed, Some(trace));
+            return;
+        }
+        if since.elapsed() > WELL {
+            delay = first;
+        }
+        let pause = delay.mul_f64(rand::rng().random_range(0.8..1.2)).min(longest);
+        tracing::warn!(connector, task, "the task starts again in {} ms: {trace}", pause.as_millis());
+        env.status.set(State::Restarting, Some(trace));
+        env.metrics.restarts.inc();
+        env.metrics.retries.inc();
+        if env.pause(pause) {
+            env.status.set(State::Unassigned, None);
+            return;
+        }
+        delay = (delay * 2).min(longest);
+    }
+}
+
+fn run(env: &TaskEnv) -> Result<(), Error> {
+    match env.spec.kind {
+        Kind::Pipeline => pipeline::run(env),
+        Kind::Source => {
+            let source = env.plugins.build_source(&env.spec, &env.context, &env.services)?;
+            if source.replayable() { replay::run(env, source) } else { push::run(env, source) }
+        }
+        Kind::Sink => {
+            let plugin = env.plugins.build_sink(&env.spec, &env.context, &env.services)?;
+            match plugin.mode() {
+                penstock_connect::SinkMode::Group => sink::run(env, plugin),
+                penstock_connect::SinkMode::Broadcast => broadcast::run(env, plugin),
+            }
+        }
+    }
+}
+
+/// The error with its causes. Errors of plugins hold no personal values.
+fn trace(error: &Error) -> String {
+    let mut text = error.message.clone();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// Where a panic was, never its text: that may hold a value of the record at hand.
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    // Assertion texts of libraries are literals in nearly all cases; only those are shown.
+    panic.downcast_ref::<&'static str>().map_or_else(
+        || "its message is withheld, since it may hold a value of a record".to_owned(),
+        |text| (*text).to_owned(),
+    )
+}

@@ -1,0 +1,129 @@
+//! Writing records to topics: converters applied, partitions chosen. A batch is encoded as a whole
+//! before any of it is sent, so that what no topic takes is known in time.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use penstock_broker::{Broker, ErrorKind, Header, OutRecord, Producer};
+use penstock_connect::{Error, Placement, Record, RecordError, RecordErrorKind};
+
+use super::task_error;
+use crate::chain::Rejection;
+use crate::converters::Converter;
+
+/// Turns records into what a producer sends. Its buffers are reused from batch to batch.
+pub(super) struct Writer {
+    broker: Arc<dyn Broker>,
+    key: Converter,
+    value: Converter,
+    partitions: HashMap<Arc<str>, i32>,
+    bytes: Vec<u8>,
+    encoded: Vec<Option<Encoded>>,
+    headers: Vec<Header>,
+}
+
+/// Where a record's key and value lie in the buffer.
+struct Encoded {
+    key: Option<Range<usize>>,
+    value: Option<Range<usize>>,
+}
+
+impl Writer {
+    pub(super) fn new(broker: Arc<dyn Broker>, key: Converter, value: Converter) -> Self {
+        Self {
+            broker,
+            key,
+            value,
+            partitions: HashMap::new(),
+            bytes: Vec::new(),
+            encoded: Vec::new(),
+            headers: Vec::new(),
+        }
+    }
+
+    /// Encodes a batch; says which records the converters do not take.
+    pub(super) fn encode(&mut self, records: &[Record]) -> Vec<Rejection> {
+        self.bytes.clear();
+        self.encoded.clear();
+        let mut rejected = Vec::new();
+        for record in records {
+            let encoded = self.encode_one(record).map_err(|(stage, error)| {
+                let origin = record.origin().index;
+                rejected.push(Rejection { origin, error, stage: stage.to_owned() });
+            });
+            self.encoded.push(encoded.ok());
+        }
+        rejected
+    }
+
+    fn encode_one(&mut self, record: &Record) -> Result<Encoded, (&'static str, RecordError)> {
+        let mut encode = |converter: Converter, payload: &Option<penstock_formats::Payload>| {
+            let Some(payload) = payload else { return Ok(None) };
+            let start = self.bytes.len();
+            converter.write(payload, &mut self.bytes)?;
+            Ok(Some(start..self.bytes.len()))
+        };
+        let key = encode(self.key, &record.key).map_err(|error| ("key.converter", error))?;
+        let value = encode(self.value, &record.value).map_err(|error| ("value.converter", error))?;
+        Ok(Encoded { key, value })
+    }
+
+    /// Hands the record at `index` of the encoded batch to the producer. One that is larger than the
+    /// broker takes is a rejection; other errors are the task's.
+    pub(super) fn send(
+        &mut self,
+        producer: &mut dyn Producer,
+        index: usize,
+        record: &Record,
+    ) -> Result<Option<Rejection>, Error> {
+        let partition = match record.placement {
+            Placement::Key => None,
+            Placement::Partition(partition) => Some(partition % self.partition_count(&record.topic)?),
+            Placement::Hash(hash) => {
+                let count = u64::try_from(self.partition_count(&record.topic)?).unwrap_or(1);
+                // Smaller than the count, which is an i32.
+                Some(i32::try_from(hash % count).unwrap_or(0))
+            }
+        };
+        let Some(Some(encoded)) = self.encoded.get(index) else { return Ok(None) };
+        self.headers.clear();
+        self.headers.extend(
+            record.headers.iter().map(|header| Header { name: header.name.clone(), value: header.value.clone() }),
+        );
+        let slice = |range: &Option<Range<usize>>| range.clone().and_then(|range| self.bytes.get(range));
+        let out = OutRecord {
+            topic: &record.topic,
+            partition,
+            key: slice(&encoded.key),
+            value: slice(&encoded.value),
+            headers: &self.headers,
+            timestamp: record.timestamp,
+        };
+        match producer.send(out) {
+            Ok(()) => Ok(None),
+            Err(error) if error.kind == ErrorKind::TooLarge => Ok(Some(Rejection {
+                origin: record.origin().index,
+                error: RecordError::new(RecordErrorKind::TooLarge, error.message),
+                stage: "producer".to_owned(),
+            })),
+            Err(error) => Err(task_error(error)),
+        }
+    }
+
+    /// Whether the record at `index` was encoded.
+    pub(super) fn is_encoded(&self, index: usize) -> bool {
+        matches!(self.encoded.get(index), Some(Some(_)))
+    }
+
+    fn partition_count(&mut self, topic: &Arc<str>) -> Result<i32, Error> {
+        if let Some(count) = self.partitions.get(topic) {
+            return Ok(*count);
+        }
+        let info = self.broker.topic(topic).map_err(task_error)?;
+        let info = info.ok_or_else(|| Error::backoff(format!("topic {topic} does not exist (yet)")))?;
+        let count = info.partitions.max(1);
+        self.partitions.insert(topic.clone(), count);
+        Ok(count)
+    }
+}

@@ -1,0 +1,200 @@
+//! The worker: starts broker, registry, contracts and connectors from what the files say, and stops
+//! them again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use penstock_broker::{Broker, embedded, kafka};
+use penstock_contracts::Contracts;
+use penstock_registry::{RegistryClient, RegistryConfig};
+
+use crate::config::{ConnectorSpec, Loaded, WorkerConfig};
+use crate::connectors::Connectors;
+use crate::plugins::Plugins;
+use crate::services::Services;
+use crate::{config_store, offsets, rest};
+
+/// Why a worker could not start: one line for each thing that is wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct StartError(pub Vec<String>);
+
+impl StartError {
+    fn one(what: &str, error: impl std::fmt::Display) -> Self {
+        Self(vec![format!("{what}: {error}")])
+    }
+}
+
+/// A running worker.
+#[derive(Debug)]
+pub struct Worker {
+    services: Arc<Services>,
+    connectors: Arc<Connectors>,
+    server: rest::Server,
+}
+
+impl Worker {
+    /// Starts everything. Connectors run when this returns; those that cannot start say so in their
+    /// status.
+    pub(crate) async fn start(loaded: Loaded, plugins: Plugins) -> Result<Self, StartError> {
+        let Loaded { worker, client, connectors, .. } = loaded;
+        // The listener first: a second worker on the same address stops before it touches anything.
+        let listener = rest::bind(worker.listeners.0).await.map_err(|e| StartError::one("listeners", e))?;
+        let broker = open_broker(&worker, &client).await?;
+        let (registry, registry_address) = open_registry(&worker).await?;
+        let contracts = load_contracts(&worker)?;
+        if let Some(dir) = &worker.schemas_dir {
+            penstock_registry::register_dir(&registry, dir)
+                .await
+                .map_err(|problems| StartError(problems.iter().map(ToString::to_string).collect()))?;
+        }
+        let services = Services::new(worker, broker, Arc::new(registry), registry_address, contracts)
+            .map_err(|e| StartError::one("data.dir", e))?;
+        let services = Arc::new(services);
+        make_internal_topics(&services).await?;
+        let connectors_given = connectors;
+        let plugins = Arc::new(plugins);
+        let connectors = Connectors::new(services.clone(), plugins.clone());
+        let stored = blocking(&services, |services| config_store::Store::open(services.broker.clone())).await;
+        let stored = stored.map_err(|e| StartError::one(config_store::TOPIC, e))?;
+        connectors.restore(stored, connectors_given).await.map_err(|e| StartError(vec![e]))?;
+        let server = rest::serve(listener, connectors.clone(), services.clone(), plugins);
+        Ok(Self { services, connectors, server })
+    }
+
+    /// Where the worker's own listener is.
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.server.address()
+    }
+
+    /// Where the embedded registry is, if the worker serves one.
+    pub fn registry_address(&self) -> Option<std::net::SocketAddr> {
+        self.services.registry_address
+    }
+
+    /// Stops connectors, then the listener. Work that was taken in is finished, within the
+    /// configured time.
+    pub async fn stop(self) {
+        self.connectors.stop_all().await;
+        self.server.stop().await;
+    }
+}
+
+async fn open_broker(
+    worker: &WorkerConfig,
+    client: &BTreeMap<String, String>,
+) -> Result<Arc<dyn Broker>, StartError> {
+    let (worker, client) = (worker.clone(), client.clone());
+    let opened = tokio::task::spawn_blocking(move || -> penstock_broker::Result<Arc<dyn Broker>> {
+        if worker.bootstrap_servers.is_some() {
+            let broker = kafka::KafkaBroker::connect(&client)?;
+            broker.reachable(Duration::from_secs(30))?;
+            return Ok(Arc::new(broker));
+        }
+        let mut settings = embedded::EmbeddedSettings::new(worker.data_dir.join("log"));
+        settings.cache_bytes = usize::try_from(worker.memory_budget.0 / 8).unwrap_or(usize::MAX);
+        Ok(Arc::new(embedded::EmbeddedBroker::open(&settings)?))
+    });
+    match opened.await {
+        Ok(Ok(broker)) => Ok(broker),
+        Ok(Err(error)) => Err(StartError(vec![error.to_string()])),
+        Err(error) => Err(StartError::one("broker", error)),
+    }
+}
+
+async fn open_registry(
+    worker: &WorkerConfig,
+) -> Result<(RegistryClient, Option<std::net::SocketAddr>), StartError> {
+    let failed = |error: &dyn std::fmt::Display| StartError::one("schema registry", error);
+    let Some(urls) = &worker.registry_url else {
+        let listen = worker.registry_listen.0;
+        let listener = tokio::net::TcpListener::bind(listen)
+            .await
+            .map_err(|error| StartError::one("registry.listen", format!("cannot listen on {listen}: {error}")))?;
+        let address = listener.local_addr().map_err(|e| failed(&e))?;
+        std::fs::create_dir_all(&worker.data_dir).map_err(|e| StartError::one("data.dir", e))?;
+        let store = penstock_registry::Store::open(&worker.data_dir.join("registry.redb")).map_err(|e| failed(&e))?;
+        let router = penstock_registry::router(Arc::new(store));
+        tokio::spawn(async move {
+            if let Err(error) = axum::serve(listener, router).await {
+                tracing::error!("the embedded registry stopped: {error}");
+            }
+        });
+        let client =
+            RegistryClient::new(RegistryConfig::new([format!("http://{address}")])).map_err(|e| failed(&e))?;
+        return Ok((client, Some(address)));
+    };
+    let mut config = RegistryConfig::new(urls.split(',').map(str::trim).filter(|url| !url.is_empty()));
+    if let Some(info) = &worker.registry_user_info {
+        let (user, password) = info.reveal().split_once(':').unwrap_or((info.reveal(), ""));
+        config.auth = penstock_registry::Auth::Basic {
+            user: user.to_owned(),
+            password: penstock_registry::Secret::new(password),
+        };
+    }
+    Ok((RegistryClient::new(config).map_err(|e| failed(&e))?, None))
+}
+
+fn load_contracts(worker: &WorkerConfig) -> Result<Arc<Contracts>, StartError> {
+    let contracts = match &worker.contracts_dir {
+        None => Contracts::default(),
+        Some(dir) => Contracts::load_dir(dir)
+            .map_err(|problems| StartError(problems.iter().map(ToString::to_string).collect()))?,
+    };
+    Ok(Arc::new(contracts))
+}
+
+async fn make_internal_topics(services: &Arc<Services>) -> Result<(), StartError> {
+    let replication = services.replication();
+    blocking(services, move |services| {
+        offsets::create_topic(services.broker.as_ref(), replication)?;
+        config_store::create_topic(services.broker.as_ref(), replication)
+    })
+    .await
+    .map_err(|e| StartError::one("cannot make the worker's own topics", e))
+}
+
+/// Runs a blocking broker call off the async threads.
+pub(crate) async fn blocking<T: Send + 'static>(
+    services: &Arc<Services>,
+    call: impl FnOnce(&Services) -> penstock_broker::Result<T> + Send + 'static,
+) -> penstock_broker::Result<T> {
+    let services = services.clone();
+    match tokio::task::spawn_blocking(move || call(&services)).await {
+        Ok(result) => result,
+        Err(error) => Err(penstock_broker::Error::new(
+            penstock_broker::Retry::Never,
+            penstock_broker::ErrorKind::Other,
+            format!("a broker call panicked: {error}"),
+        )),
+    }
+}
+
+/// Topics that connectors write, with as many partitions as they need.
+pub(crate) fn make_topics(services: &Services, spec: &ConnectorSpec, written: &[String]) -> penstock_broker::Result<()> {
+    let inputs = services.topics_of(spec)?;
+    let input_partitions = inputs
+        .iter()
+        .filter_map(|topic| services.broker.topic(topic).ok().flatten())
+        .map(|topic| topic.partitions)
+        .max();
+    for topic in written {
+        let mut wanted = penstock_broker::TopicSpec::new(topic.clone(), 1);
+        wanted.partitions = input_partitions.or_else(|| services.default_partitions());
+        wanted.replication = services.replication();
+        services.broker.create_topic(&wanted)?;
+    }
+    for (topic, replication) in [
+        (&spec.common.dlq_topic, Some(spec.common.dlq_replication)),
+        (&spec.common.error_stream_topic, services.replication()),
+    ] {
+        if let Some(topic) = topic {
+            let mut wanted = penstock_broker::TopicSpec::new(topic.clone(), 1);
+            wanted.partitions = services.default_partitions();
+            wanted.replication = replication;
+            services.broker.create_topic(&wanted)?;
+        }
+    }
+    Ok(())
+}
