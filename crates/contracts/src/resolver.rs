@@ -33,7 +33,7 @@ pub enum ContractSource {
 /// for what it has met before.
 pub struct Resolver {
     contracts: Arc<Contracts>,
-    registry: Arc<RegistryClient>,
+    registry: RegistryClient,
     source: ContractSource,
     meta: MetaFields,
     purpose: Purpose,
@@ -72,7 +72,7 @@ impl Resolver {
     /// A resolver that has met nothing yet.
     pub fn new(
         contracts: Arc<Contracts>,
-        registry: Arc<RegistryClient>,
+        registry: RegistryClient,
         source: ContractSource,
         meta: MetaFields,
         purpose: Purpose,

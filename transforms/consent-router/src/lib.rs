@@ -40,7 +40,7 @@ impl ConsentRouter {
         config: ConsentRouterConfig,
         context: TaskContext,
         contracts: Arc<Contracts>,
-        registry: Arc<RegistryClient>,
+        registry: RegistryClient,
         store: Arc<KeyStore>,
     ) -> Self {
         let streams: Vec<DerivedStream> = config
@@ -167,5 +167,4 @@ impl Transform for ConsentRouter {
     fn handles_personal_data(&self) -> bool {
         true
     }
-
 }

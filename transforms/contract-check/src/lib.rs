@@ -50,7 +50,7 @@ impl ContractCheck {
         config: ContractCheckConfig,
         context: TaskContext,
         contracts: Arc<Contracts>,
-        registry: Arc<RegistryClient>,
+        registry: RegistryClient,
     ) -> Self {
         let source = match config.contract {
             Some(reference) => ContractSource::Fixed(reference),

@@ -264,7 +264,7 @@ async fn a_registry_that_is_away_holds_the_batch_back_instead_of_refusing_it() {
     let demo = Demo::start().await;
     let mut config = RegistryConfig::new(["http://127.0.0.1:9"]);
     config.max_wait = std::time::Duration::from_millis(50);
-    let away = Arc::new(RegistryClient::new(config).unwrap());
+    let away = RegistryClient::new(config).unwrap();
     let config =
         ContractCheckConfig::read_all(Settings::from_pairs("test", [("", ""); 0])).unwrap();
     let mut check = ContractCheck::new(config, demo.context(), demo.contracts.clone(), away);

@@ -41,7 +41,7 @@ impl PiiEncrypt {
         config: PiiEncryptConfig,
         context: TaskContext,
         contracts: Arc<Contracts>,
-        registry: Arc<RegistryClient>,
+        registry: RegistryClient,
         store: Arc<KeyStore>,
     ) -> Self {
         let source = match (config.contract, config.pii_fields) {

@@ -55,7 +55,7 @@ pub const JSON_SCHEMA: &str = r#"{"$schema": "http://json-schema.org/draft-07/sc
 /// Contracts and schemas, with a registry behind them.
 pub struct Demo {
     pub contracts: Arc<Contracts>,
-    pub registry: Arc<RegistryClient>,
+    pub registry: RegistryClient,
     /// `streammachine/demo/1.0.2`.
     pub schema: Arc<Schema>,
     /// `shop/order/1.0.0`.
@@ -119,7 +119,7 @@ impl Demo {
         let mut schemas = schemas.into_iter();
         Self {
             contracts: Arc::new(contracts),
-            registry: Arc::new(registry),
+            registry,
             schema: schemas.next().unwrap(),
             nested: schemas.next().unwrap(),
             json: schemas.next().unwrap(),
