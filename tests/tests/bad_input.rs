@@ -1,0 +1,223 @@
+//! Input that does not fit: a clear answer or a dead letter, and everything else flows on.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use penstock_tests::events::{DEMO_SCHEMA, demo, demo_avro};
+use penstock_tests::{
+    Answer, Deployment, Estate, Gateway, Worker, eventually, on_both_brokers, python,
+};
+use reqwest::header::CONTENT_TYPE;
+use serde_json::{Value, json};
+
+const AVRO: &str = "application/octet-stream";
+const JSON: &str = "application/json";
+
+async fn send(gateway: &Gateway, schema: &str, kind: &str, body: Vec<u8>) -> Answer {
+    let request = gateway
+        .post("/event")
+        .header("Strm-Schema-Ref", schema)
+        .header(CONTENT_TYPE, kind)
+        .body(body);
+    Gateway::answer(request).await
+}
+
+async fn lines(deployment: &Deployment, topic: &str, count: usize) -> Vec<Value> {
+    let what = format!("{count} lines of {topic}");
+    eventually(&what, async || {
+        let lines = deployment.output(topic);
+        (lines.len() >= count).then_some(lines)
+    })
+    .await
+}
+
+on_both_brokers! {
+    async fn requests_that_do_not_fit_are_refused_with_a_reason(estate: Estate) {
+        let deployment = estate.deploy("demo");
+        let worker = deployment.start().await;
+        let gateway = deployment.gateway();
+
+        let good = demo("a session", &[3]);
+        let avro = demo_avro(&good);
+        let text = good.to_string();
+        let doubled = text.replacen('{', "{\"notSensitiveValue\":\"first\",", 1);
+        let mut wrong_type = good.clone();
+        wrong_type["strmMeta"]["consentLevels"] = "2".into();
+        let mut invalid_utf8 = avro.clone();
+        let at = avro.windows(9).position(|bytes| bytes == b"a session").unwrap();
+        invalid_utf8[at] = 0xff;
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+
+        let cases: [(&str, u16, &str, &str, Vec<u8>); 11] = [
+            ("truncated Avro", 400, DEMO_SCHEMA, AVRO, avro[..avro.len() - 3].to_vec()),
+            ("trailing bytes", 400, DEMO_SCHEMA, AVRO, [&avro[..], b"x"].concat()),
+            ("invalid UTF-8", 400, DEMO_SCHEMA, AVRO, invalid_utf8),
+            ("no body", 400, DEMO_SCHEMA, AVRO, Vec::new()),
+            ("not JSON", 400, DEMO_SCHEMA, JSON, text.as_bytes()[..40].to_vec()),
+            ("a name twice", 400, DEMO_SCHEMA, JSON, doubled.into_bytes()),
+            ("a wrong type", 400, DEMO_SCHEMA, JSON, wrong_type.to_string().into_bytes()),
+            ("deep nesting", 400, DEMO_SCHEMA, JSON, deep.into_bytes()),
+            ("an unknown schema", 400, "streammachine/demo/9.9.9", AVRO, avro.clone()),
+            ("an unknown content type", 415, DEMO_SCHEMA, "image/png", avro.clone()),
+            ("a huge body", 413, DEMO_SCHEMA, JSON, vec![b' '; 64 << 20]),
+        ];
+        for (what, status, schema, kind, body) in cases {
+            let answer = send(&gateway, schema, kind, body).await;
+            assert_eq!(answer.status, status, "{what}: {}", answer.body);
+            assert!(!answer.body.is_empty(), "{what}");
+            assert!(!answer.body.contains("a session"), "{what}: {}", answer.body);
+        }
+
+        let answer = send(&gateway, DEMO_SCHEMA, AVRO, avro).await;
+        assert_eq!(answer.status, 204, "{}", answer.body);
+        lines(&deployment, "demo", 1).await;
+        assert!(worker.stop().success());
+        assert_eq!(deployment.output("demo").len(), 1);
+    }
+
+    async fn a_refusal_does_not_repeat_personal_values(estate: Estate) {
+        let deployment = estate.deploy("demo");
+        deployment.write(
+            "contracts/streammachine/example/1.3.0.json",
+            &json!({
+                "ref": "streammachine/example/1.3.0",
+                "schemaRef": DEMO_SCHEMA,
+                "state": "ACTIVE",
+                "keyField": "consistentValue",
+                "piiFields": {"consistentValue": 2},
+                "validations": [{"field": "consistentValue", "type": "regex", "value": "^[a-z ]+$"}],
+            })
+            .to_string(),
+        );
+        let worker = deployment.start().await;
+        let secret = "Erika Mustermann 1964";
+        let answer = deployment
+            .gateway()
+            .send_json(DEMO_SCHEMA, &demo(secret, &[]))
+            .await;
+        assert_eq!(answer.status, 400);
+        assert!(answer.body.contains("consistentValue"), "{}", answer.body);
+        assert!(answer.body.contains("^[a-z ]+$"), "{}", answer.body);
+        assert!(!answer.body.contains("Mustermann"), "{}", answer.body);
+        assert!(!worker.output().contains("Mustermann"), "{}", worker.output());
+        assert!(!worker.metrics().await.contains("Mustermann"));
+        worker.stop();
+    }
+}
+
+/// Appends a record that no schema registry knows, as somebody else on the same Kafka may.
+const PRODUCE: &str = r#"
+import sys
+from confluent_kafka import Producer
+producer = Producer({"bootstrap.servers": sys.argv[1], "acks": "all"})
+producer.produce(sys.argv[2], bytes.fromhex(sys.argv[3]), partition=0, headers={"mine": b"kept"})
+assert producer.flush(30) == 0
+"#;
+
+/// Prints the first record of a topic as JSON: value in hex, and headers.
+const CONSUME: &str = r#"
+import json, sys
+from confluent_kafka import Consumer, TopicPartition
+consumer = Consumer({"bootstrap.servers": sys.argv[1], "group.id": "reader"})
+consumer.assign([TopicPartition(sys.argv[2], 0, 0)])
+while (record := consumer.poll(60)) is None or record.error():
+    pass
+headers = {name: value.decode() for name, value in record.headers() or []}
+print(json.dumps({"value": record.value().hex(), "headers": headers}))
+consumer.close()
+"#;
+
+/// A frame with a schema id that was never handed out, and a name that could be somebody's.
+const UNKNOWN_SCHEMA: &str = "0000fffff04572696b61";
+
+async fn accept(deployment: &Deployment, session: &str) {
+    let event = demo(session, &[3]);
+    let answer = deployment.gateway().send_json(DEMO_SCHEMA, &event).await;
+    assert_eq!(answer.status, 204, "{}", answer.body);
+}
+
+async fn tasks(worker: &Worker, connector: &str) -> Vec<Value> {
+    let path = format!("/connectors/{connector}/status");
+    let status: Value = worker.get(&path).await.json().await.unwrap();
+    status["tasks"].as_array().unwrap().clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_cannot_be_read_becomes_a_dead_letter_with_its_cause() {
+    let estate = Estate::kafka().await;
+    let deployment = estate.deploy("demo");
+    for (file, topic) in [("files", "files-dlq"), ("demo-2", "demo-2-dlq")] {
+        let file = format!("{file}.properties");
+        deployment.set(&file, "errors.tolerance", "all");
+        deployment.set(&file, "errors.deadletterqueue.topic.name", topic);
+        deployment.set(
+            &file,
+            "errors.deadletterqueue.topic.replication.factor",
+            "1",
+        );
+        deployment.set(
+            &file,
+            "errors.deadletterqueue.context.headers.enable",
+            "true",
+        );
+    }
+    let worker = deployment.start().await;
+    let servers = estate.bootstrap_servers().unwrap();
+    accept(&deployment, "before").await;
+    let _ = python(PRODUCE, &[servers, "demo", UNKNOWN_SCHEMA], estate.path());
+    accept(&deployment, "after").await;
+    assert_eq!(lines(&deployment, "demo", 2).await.len(), 2);
+    assert_eq!(lines(&deployment, "demo-2", 2).await.len(), 2);
+
+    let read = |topic: &str| -> Value {
+        serde_json::from_str(&python(CONSUME, &[servers, topic], estate.path())).unwrap()
+    };
+    let letter = read("files-dlq");
+    let headers = &letter["headers"];
+    assert_eq!(headers["mine"], "kept");
+    assert_eq!(headers["__connect.errors.topic"], "demo");
+    assert_eq!(headers["__connect.errors.connector.name"], "files");
+    assert_eq!(headers["__connect.errors.stage"], "VALUE_CONVERTER");
+    let message = headers["__connect.errors.exception.message"]
+        .as_str()
+        .unwrap();
+    assert!(
+        !message.is_empty() && !message.contains("Erika"),
+        "{message}"
+    );
+
+    // A pipeline with a contract seals what it cannot read: it may hold anything.
+    let sealed = read("demo-2-dlq");
+    assert!(
+        !sealed["value"].as_str().unwrap().contains("4572696b61"),
+        "{sealed}"
+    );
+    let opened = deployment.ask(&["dead-letters", "demo-2-dlq", "--reveal", "-o", "json"]);
+    assert!(!opened.is_empty());
+    assert!(worker.stop().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_tolerance_a_task_stops_at_the_record_it_cannot_read() {
+    let estate = Estate::kafka().await;
+    let deployment = estate.deploy("demo");
+    let worker = deployment.start().await;
+    let servers = estate.bootstrap_servers().unwrap();
+    accept(&deployment, "before").await;
+    lines(&deployment, "demo", 1).await;
+    let _ = python(PRODUCE, &[servers, "demo", UNKNOWN_SCHEMA], estate.path());
+    accept(&deployment, "after").await;
+
+    let failed = eventually("a failed task", async || {
+        let tasks = tasks(&worker, "files").await;
+        tasks.into_iter().find(|task| task["state"] == "FAILED")
+    })
+    .await;
+    let trace = failed["trace"].as_str().unwrap();
+    assert!(
+        trace.contains("demo-0@1") || trace.contains("offset 1"),
+        "{trace}"
+    );
+    // The gateway goes on, and nothing after the record was written or skipped.
+    accept(&deployment, "later").await;
+    assert_eq!(deployment.output("demo").len(), 1);
+    worker.stop();
+}
