@@ -7,7 +7,7 @@ use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::now_ms;
 use super::staged::Staged;
-use super::store::{LOG, META, OFFSETS, PARTITIONS, TOPICS};
+use super::store::{LOG, LogKey, META, OFFSETS, PARTITIONS, TOPICS};
 use super::topics::{Extent, Topic};
 use super::writer::{Cleaned, GroupOffsets, Work};
 
@@ -155,11 +155,7 @@ fn clean(write: &WriteTransaction, cleaned: &Cleaned, changed: &mut Changed) -> 
 }
 
 /// Puts `entry` in place of another; returns the length of that one.
-fn replace(
-    log: &mut Table<'_, (u32, u32, u64), &[u8]>,
-    key: (u32, u32, u64),
-    entry: &[u8],
-) -> Applied<u64> {
+fn replace(log: &mut Table<'_, LogKey, &[u8]>, key: LogKey, entry: &[u8]) -> Applied<u64> {
     Ok(log
         .insert(key, entry)?
         .map_or(0, |old| old.value().len() as u64))

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ const MIN_DIRTY_BYTES: u64 = 1 << 20;
 
 /// The background thread; dropping it stops it.
 pub(super) struct Cleaner {
-    stop: Option<Sender<()>>,
+    stop: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -40,7 +40,7 @@ impl Cleaner {
         writer: Arc<Writer>,
         interval: Duration,
     ) -> Result<Self> {
-        let (stop, stopped) = channel();
+        let (stop, stopped) = sync_channel(1);
         let thread = std::thread::Builder::new()
             .name("penstock-clean".to_owned())
             .spawn(move || {
@@ -229,9 +229,9 @@ impl Cleaning<'_> {
                     .key
                     .and_then(|key| latest.offsets.get(&self.hash(key)))
                     .is_some_and(|last| *last > offset);
-                let keep = !replaced && !(record.is_tombstone && expired);
-                tombstones |= keep && record.is_tombstone;
-                keep
+                let goes = replaced || (record.is_tombstone && expired);
+                tombstones |= !goes && record.is_tombstone;
+                !goes
             })?;
             let same_records = kept.as_ref().is_some_and(|kept| kept.len() == entry.len());
             if same_records && (!tombstones || head.delete_horizon.is_some()) {

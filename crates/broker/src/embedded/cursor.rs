@@ -6,7 +6,7 @@ use bytes::Bytes;
 use redb::ReadOnlyTable;
 
 use super::batch::BatchReader;
-use super::store::{LOG, Store};
+use super::store::{LOG, LogKey, Store};
 use super::topics::Topic;
 use crate::{Message, Result, Start};
 
@@ -26,7 +26,7 @@ impl Room {
 /// The log at one moment, opened when the first cursor needs it.
 pub(super) struct Snapshot<'a> {
     store: &'a Store,
-    log: Option<ReadOnlyTable<(u32, u32, u64), &'static [u8]>>,
+    log: Option<ReadOnlyTable<LogKey, &'static [u8]>>,
 }
 
 impl<'a> Snapshot<'a> {

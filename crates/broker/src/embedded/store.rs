@@ -11,10 +11,15 @@ use redb::{
 
 use crate::{Error, ErrorKind, Result, Retry};
 
-/// (topic id, partition, base offset) → batch, see [`super::batch`].
-pub(super) const LOG: TableDefinition<'_, (u32, u32, u64), &[u8]> = TableDefinition::new("log");
-/// (topic id, partition) → (low, next, bytes, cleaned up to, bytes not cleaned yet).
-pub(super) const PARTITIONS: TableDefinition<'_, (u32, u32), (u64, u64, u64, u64, u64)> =
+/// (topic id, partition, base offset).
+pub(super) type LogKey = (u32, u32, u64);
+/// (low, next, bytes, cleaned up to, bytes not cleaned yet).
+pub(super) type StoredExtent = (u64, u64, u64, u64, u64);
+
+/// Batches, see [`super::batch`].
+pub(super) const LOG: TableDefinition<'_, LogKey, &[u8]> = TableDefinition::new("log");
+/// (topic id, partition) → how far it goes.
+pub(super) const PARTITIONS: TableDefinition<'_, (u32, u32), StoredExtent> =
     TableDefinition::new("partitions");
 /// Topic name → (topic id, partitions, settings as `key=value` lines).
 pub(super) const TOPICS: TableDefinition<'_, &str, (u32, u32, &str)> =

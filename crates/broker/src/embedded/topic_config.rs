@@ -77,7 +77,9 @@ impl TopicConfig {
             "CreateTime" => false,
             "LogAppendTime" => true,
             _ => {
-                return Err(settings.refuse("message.timestamp.type", "CreateTime or LogAppendTime"));
+                return Err(
+                    settings.refuse("message.timestamp.type", "CreateTime or LogAppendTime")
+                );
             }
         };
         let retention_ms = settings.number::<i64>("retention.ms", "milliseconds, -1 for ever")?;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use redb::ReadableTable;
 
 use super::bell::Bell;
-use super::store::{PARTITIONS, Store, TOPICS};
+use super::store::{PARTITIONS, Store, StoredExtent, TOPICS};
 use super::topic_config::TopicConfig;
 use crate::{Error, Result, TopicInfo};
 
@@ -37,7 +37,7 @@ pub(super) struct Extent {
 }
 
 impl Extent {
-    pub(super) fn stored(self) -> (u64, u64, u64, u64, u64) {
+    pub(super) fn stored(self) -> StoredExtent {
         (
             self.low,
             self.next,

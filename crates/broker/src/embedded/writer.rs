@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use super::apply::{Changed, apply};
@@ -18,6 +18,9 @@ use crate::{Created, Error, ErrorKind, Placed, Result, Retry};
 
 /// A commit takes at most this many bytes of records, so that the write batch stays small in memory.
 const COMMIT_BYTES: usize = 32 << 20;
+
+/// Commands that may wait; a sender beyond that waits, too. Each client has one at a time.
+const QUEUE: usize = 1024;
 
 /// Answers one command.
 pub(super) type Reply<T> = SyncSender<Result<T>>;
@@ -101,7 +104,7 @@ pub(super) struct Cleaned {
 
 /// Sends commands to the writer thread; dropping it stops the thread once the queue is empty.
 pub(super) struct Writer {
-    queue: Option<Sender<Command>>,
+    queue: Option<SyncSender<Command>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -111,7 +114,7 @@ impl Writer {
         topics: Arc<Topics>,
         groups: Arc<Groups>,
     ) -> Result<Self> {
-        let (queue, commands) = std::sync::mpsc::channel();
+        let (queue, commands) = sync_channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("penstock-log".to_owned())
             .spawn(move || {
@@ -391,7 +394,10 @@ impl Thread {
     }
 
     fn answer(&self, work: Work, written: &Result<()>) {
-        let outcome = || written.as_ref().map(|()| ()).map_err(again);
+        let outcome = || match written {
+            Ok(()) => Ok(()),
+            Err(e) => Err(again(e)),
+        };
         match work {
             Work::Drain {
                 outbox,

@@ -1,0 +1,568 @@
+//! The Java client's settings, mapped to librdkafka's or refused by name.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::jaas;
+use crate::suggest::nearest;
+
+/// One setting that cannot be used, and why. Never holds a password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The setting's name.
+    pub key: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+/// Settings of Kafka clients by librdkafka's names, for [`KafkaBroker`](super::KafkaBroker).
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct ClientSettings {
+    pub(super) common: BTreeMap<String, String>,
+    pub(super) producer: BTreeMap<String, String>,
+    pub(super) consumer: BTreeMap<String, String>,
+}
+
+impl ClientSettings {
+    /// Puts `over` on top.
+    pub(super) fn with(&self, over: &Self) -> Self {
+        let mut all = self.clone();
+        all.common.extend(over.common.clone());
+        all.producer.extend(over.producer.clone());
+        all.consumer.extend(over.consumer.clone());
+        all
+    }
+}
+
+impl fmt::Debug for ClientSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names =
+            |settings: &BTreeMap<String, String>| settings.keys().cloned().collect::<Vec<_>>();
+        f.debug_struct("ClientSettings")
+            .field("common", &names(&self.common))
+            .field("producer", &names(&self.producer))
+            .field("consumer", &names(&self.consumer))
+            .finish()
+    }
+}
+
+#[derive(Clone, Copy)]
+enum To {
+    /// For every client, under this name.
+    Common(&'static str),
+    /// For producers.
+    Producer(&'static str),
+    /// For consumers.
+    Consumer(&'static str),
+    /// Means nothing here and does no harm.
+    Nothing,
+    /// Read together with others in [`security`].
+    Security,
+    /// Cannot be had, with the reason and the way out.
+    Refused(&'static str),
+}
+
+use To::{Common, Consumer, Nothing, Producer, Refused, Security};
+
+const SET_BY_PENSTOCK: &str = "is set by the worker itself; leave it out";
+const NO_JKS: &str = "Java key stores cannot be read; convert it to PEM (ssl.truststore.type=PEM, ssl.keystore.type=PEM)";
+
+/// Kafka's client settings (Java client 4.1) and what they become.
+const KEYS: &[(&str, To)] = &[
+    ("acks", Producer("acks")),
+    (
+        "allow.auto.create.topics",
+        Consumer("allow.auto.create.topics"),
+    ),
+    ("auto.commit.interval.ms", Nothing),
+    ("auto.offset.reset", Consumer("auto.offset.reset")),
+    ("batch.size", Producer("batch.size")),
+    ("bootstrap.servers", Common("bootstrap.servers")),
+    ("buffer.memory", Nothing),
+    ("check.crcs", Consumer("check.crcs")),
+    ("client.dns.lookup", Common("client.dns.lookup")),
+    ("client.id", Common("client.id")),
+    ("client.rack", Common("client.rack")),
+    ("compression.gzip.level", Producer("compression.level")),
+    ("compression.lz4.level", Producer("compression.level")),
+    ("compression.type", Producer("compression.codec")),
+    ("compression.zstd.level", Producer("compression.level")),
+    ("connections.max.idle.ms", Common("connections.max.idle.ms")),
+    ("default.api.timeout.ms", Nothing),
+    ("delivery.timeout.ms", Producer("message.timeout.ms")),
+    ("enable.auto.commit", Refused(SET_BY_PENSTOCK)),
+    ("enable.idempotence", Producer("enable.idempotence")),
+    ("enable.metrics.push", Nothing),
+    ("exclude.internal.topics", Nothing),
+    ("fetch.max.bytes", Consumer("fetch.max.bytes")),
+    ("fetch.max.wait.ms", Consumer("fetch.wait.max.ms")),
+    ("fetch.min.bytes", Consumer("fetch.min.bytes")),
+    ("group.id", Refused(SET_BY_PENSTOCK)),
+    ("group.instance.id", Consumer("group.instance.id")),
+    ("group.protocol", Security),
+    ("heartbeat.interval.ms", Consumer("heartbeat.interval.ms")),
+    (
+        "interceptor.classes",
+        Refused("Java classes cannot be loaded"),
+    ),
+    ("isolation.level", Consumer("isolation.level")),
+    ("key.deserializer", Nothing),
+    ("key.serializer", Nothing),
+    ("linger.ms", Producer("linger.ms")),
+    ("max.block.ms", Nothing),
+    (
+        "max.in.flight.requests.per.connection",
+        Producer("max.in.flight.requests.per.connection"),
+    ),
+    (
+        "max.partition.fetch.bytes",
+        Consumer("fetch.message.max.bytes"),
+    ),
+    ("max.poll.interval.ms", Consumer("max.poll.interval.ms")),
+    ("max.poll.records", Nothing),
+    ("max.request.size", Producer("message.max.bytes")),
+    (
+        "metadata.max.age.ms",
+        Common("topic.metadata.refresh.interval.ms"),
+    ),
+    ("metadata.max.idle.ms", Nothing),
+    (
+        "metadata.recovery.rebootstrap.trigger.ms",
+        Common("metadata.recovery.rebootstrap.trigger.ms"),
+    ),
+    (
+        "metadata.recovery.strategy",
+        Common("metadata.recovery.strategy"),
+    ),
+    ("metric.reporters", Nothing),
+    ("metrics.num.samples", Nothing),
+    ("metrics.recording.level", Nothing),
+    ("metrics.sample.window.ms", Nothing),
+    ("partition.assignment.strategy", Security),
+    (
+        "partitioner.class",
+        Refused("records are placed by murmur2 of their key, as the Java default does"),
+    ),
+    ("receive.buffer.bytes", Nothing),
+    (
+        "reconnect.backoff.max.ms",
+        Common("reconnect.backoff.max.ms"),
+    ),
+    ("reconnect.backoff.ms", Common("reconnect.backoff.ms")),
+    ("request.timeout.ms", Common("socket.timeout.ms")),
+    ("retries", Producer("message.send.max.retries")),
+    ("retry.backoff.max.ms", Common("retry.backoff.max.ms")),
+    ("retry.backoff.ms", Common("retry.backoff.ms")),
+    (
+        "sasl.client.callback.handler.class",
+        Refused("Java classes cannot be loaded"),
+    ),
+    ("sasl.jaas.config", Security),
+    (
+        "sasl.kerberos.service.name",
+        Refused("Kerberos is not built in; use SCRAM or PLAIN"),
+    ),
+    (
+        "sasl.login.callback.handler.class",
+        Refused("Java classes cannot be loaded"),
+    ),
+    ("sasl.login.class", Refused("Java classes cannot be loaded")),
+    ("sasl.mechanism", Security),
+    ("security.protocol", Security),
+    (
+        "security.providers",
+        Refused("Java classes cannot be loaded"),
+    ),
+    ("send.buffer.bytes", Nothing),
+    ("session.timeout.ms", Consumer("session.timeout.ms")),
+    ("socket.connection.setup.timeout.max.ms", Nothing),
+    (
+        "socket.connection.setup.timeout.ms",
+        Common("socket.connection.setup.timeout.ms"),
+    ),
+    ("ssl.cipher.suites", Common("ssl.cipher.suites")),
+    ("ssl.enabled.protocols", Nothing),
+    ("ssl.endpoint.identification.algorithm", Security),
+    (
+        "ssl.engine.factory.class",
+        Refused("Java classes cannot be loaded"),
+    ),
+    ("ssl.key.password", Common("ssl.key.password")),
+    ("ssl.keymanager.algorithm", Nothing),
+    (
+        "ssl.keystore.certificate.chain",
+        Common("ssl.certificate.pem"),
+    ),
+    ("ssl.keystore.key", Common("ssl.key.pem")),
+    ("ssl.keystore.location", Security),
+    ("ssl.keystore.password", Security),
+    ("ssl.keystore.type", Security),
+    ("ssl.protocol", Nothing),
+    ("ssl.provider", Refused("Java classes cannot be loaded")),
+    ("ssl.secure.random.implementation", Nothing),
+    ("ssl.trustmanager.algorithm", Nothing),
+    ("ssl.truststore.certificates", Common("ssl.ca.pem")),
+    ("ssl.truststore.location", Security),
+    ("ssl.truststore.password", Security),
+    ("ssl.truststore.type", Security),
+    ("transaction.timeout.ms", Producer("transaction.timeout.ms")),
+    ("transactional.id", Refused(SET_BY_PENSTOCK)),
+    ("value.deserializer", Nothing),
+    ("value.serializer", Nothing),
+];
+
+/// Maps settings by the Java client's names (without `producer.` or `consumer.` in front). What
+/// concerns producers alone goes to producers, what concerns consumers alone to consumers.
+///
+/// # Errors
+/// All settings that are not known or cannot be had, not just the first.
+pub fn client_config(
+    properties: &BTreeMap<String, String>,
+) -> Result<ClientSettings, Vec<Problem>> {
+    let mut settings = ClientSettings::default();
+    let mut problems = Vec::new();
+    for (key, value) in properties {
+        match KEYS
+            .binary_search_by(|(name, _)| (*name).cmp(key))
+            .map(|at| KEYS[at].1)
+        {
+            Ok(Common(name)) => put(&mut settings.common, name, value),
+            Ok(Producer(name)) => put(&mut settings.producer, name, value),
+            Ok(Consumer(name)) => put(&mut settings.consumer, name, value),
+            Ok(Nothing | Security) => {}
+            Ok(Refused(why)) => problems.push(problem(key, why)),
+            Err(_) => {
+                let names: Vec<_> = KEYS.iter().map(|(name, _)| *name).collect();
+                let hint = nearest(key, &names)
+                    .map_or(String::new(), |near| format!("; did you mean {near}?"));
+                problems.push(problem(
+                    key,
+                    format!("is not a setting of Kafka clients{hint}"),
+                ));
+            }
+        }
+    }
+    security(properties, &mut settings, &mut problems);
+    if problems.is_empty() {
+        Ok(settings)
+    } else {
+        Err(problems)
+    }
+}
+
+fn put(settings: &mut BTreeMap<String, String>, name: &str, value: &str) {
+    settings.insert(name.to_owned(), value.trim().to_owned());
+}
+
+fn problem(key: &str, message: impl Into<String>) -> Problem {
+    Problem {
+        key: key.to_owned(),
+        message: message.into(),
+    }
+}
+
+/// Settings whose meaning hangs together with others'.
+fn security(
+    properties: &BTreeMap<String, String>,
+    settings: &mut ClientSettings,
+    problems: &mut Vec<Problem>,
+) {
+    let get = |key: &str| properties.get(key).map(|value| value.trim());
+    if let Some(protocol) = get("security.protocol") {
+        match protocol.to_ascii_uppercase().as_str() {
+            known @ ("PLAINTEXT" | "SSL" | "SASL_PLAINTEXT" | "SASL_SSL") => {
+                put(
+                    &mut settings.common,
+                    "security.protocol",
+                    &known.to_ascii_lowercase(),
+                );
+            }
+            _ => problems.push(problem(
+                "security.protocol",
+                "is PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL",
+            )),
+        }
+    }
+    match get("sasl.mechanism") {
+        Some(known @ ("PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512")) => {
+            put(&mut settings.common, "sasl.mechanism", known);
+        }
+        Some(_) => problems.push(problem(
+            "sasl.mechanism",
+            "is PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512 here",
+        )),
+        None => {}
+    }
+    if let Some(config) = get("sasl.jaas.config") {
+        match jaas::parse(config) {
+            Ok(login) if matches!(&*login.module, "PlainLoginModule" | "ScramLoginModule") => {
+                // As they are: spaces may be part of a password.
+                settings
+                    .common
+                    .insert("sasl.username".to_owned(), login.username);
+                settings
+                    .common
+                    .insert("sasl.password".to_owned(), login.password);
+            }
+            Ok(login) => problems.push(problem(
+                "sasl.jaas.config",
+                format!(
+                    "has {}; PlainLoginModule and ScramLoginModule are supported",
+                    login.module
+                ),
+            )),
+            Err(what) => problems.push(problem("sasl.jaas.config", what)),
+        }
+    } else if get("security.protocol").is_some_and(|p| p.to_ascii_uppercase().starts_with("SASL")) {
+        problems.push(problem(
+            "sasl.jaas.config",
+            "is needed with a SASL security.protocol",
+        ));
+    }
+    match get("ssl.endpoint.identification.algorithm") {
+        Some("") => put(
+            &mut settings.common,
+            "ssl.endpoint.identification.algorithm",
+            "none",
+        ),
+        Some("https") => put(
+            &mut settings.common,
+            "ssl.endpoint.identification.algorithm",
+            "https",
+        ),
+        Some(_) => problems.push(problem(
+            "ssl.endpoint.identification.algorithm",
+            "is https or empty",
+        )),
+        None => {}
+    }
+    store(
+        properties,
+        "ssl.truststore",
+        &["ssl.ca.location"],
+        settings,
+        problems,
+    );
+    store(
+        properties,
+        "ssl.keystore",
+        &["ssl.certificate.location", "ssl.key.location"],
+        settings,
+        problems,
+    );
+    if let Some(protocol) = get("group.protocol").filter(|p| !p.eq_ignore_ascii_case("classic")) {
+        problems.push(problem(
+            "group.protocol",
+            format!("is classic here, not {protocol}"),
+        ));
+    }
+    if let Some(strategies) = get("partition.assignment.strategy") {
+        assignors(strategies, settings, problems);
+    }
+}
+
+/// A key or trust store: PEM files as they are, others refused.
+fn store(
+    properties: &BTreeMap<String, String>,
+    prefix: &str,
+    to: &[&str],
+    settings: &mut ClientSettings,
+    problems: &mut Vec<Problem>,
+) {
+    let name = |part: &str| format!("{prefix}.{part}");
+    let kind = properties
+        .get(&name("type"))
+        .map_or("JKS", |kind| kind.trim());
+    let is_pem = kind.eq_ignore_ascii_case("PEM");
+    if properties.contains_key(&name("type")) && !is_pem {
+        problems.push(problem(&name("type"), format!("is {kind}: {NO_JKS}")));
+        return;
+    }
+    if let Some(location) = properties.get(&name("location")) {
+        if is_pem {
+            for key in to {
+                put(&mut settings.common, key, location);
+            }
+        } else {
+            problems.push(problem(&name("location"), NO_JKS));
+        }
+    }
+    if properties.contains_key(&name("password")) {
+        problems.push(problem(
+            &name("password"),
+            "has no meaning with PEM; the password of a private key is ssl.key.password",
+        ));
+    }
+}
+
+fn assignors(strategies: &str, settings: &mut ClientSettings, problems: &mut Vec<Problem>) {
+    const NAMES: [(&str, &str); 3] = [
+        ("RangeAssignor", "range"),
+        ("RoundRobinAssignor", "roundrobin"),
+        ("CooperativeStickyAssignor", "cooperative-sticky"),
+    ];
+    let mut found = Vec::new();
+    for class in strategies.split(',').map(str::trim) {
+        let simple = class.rsplit('.').next().unwrap_or(class);
+        match NAMES.iter().find(|(java, name)| *java == simple || *name == simple) {
+            Some((_, name)) => found.push(*name),
+            None => problems.push(problem(
+                "partition.assignment.strategy",
+                format!("{class} cannot be had; RangeAssignor, RoundRobinAssignor and CooperativeStickyAssignor can"),
+            )),
+        }
+    }
+    // librdkafka cannot mix eager and cooperative strategies; a group of Java members that lists
+    // both is on its way to the cooperative one.
+    if found.contains(&"cooperative-sticky") {
+        found = vec!["cooperative-sticky"];
+    }
+    put(
+        &mut settings.consumer,
+        "partition.assignment.strategy",
+        &found.join(","),
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn properties(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn the_table_is_sorted_for_the_search() {
+        assert!(KEYS.is_sorted_by(|(a, _), (b, _)| a < b));
+    }
+
+    #[test]
+    fn a_scram_over_tls_configuration_is_mapped() {
+        let settings = client_config(&properties(&[
+            ("bootstrap.servers", "a:9092,b:9092"),
+            ("security.protocol", "SASL_SSL"),
+            ("sasl.mechanism", "SCRAM-SHA-512"),
+            (
+                "sasl.jaas.config",
+                "org.apache.kafka.common.security.scram.ScramLoginModule required username=\"u\" password=\"p w\";",
+            ),
+            ("ssl.truststore.type", "PEM"),
+            ("ssl.truststore.location", "/etc/ca.pem"),
+            ("ssl.endpoint.identification.algorithm", ""),
+            ("request.timeout.ms", "20000"),
+            ("linger.ms", "5"),
+            ("max.poll.interval.ms", "600000"),
+            ("key.deserializer", "org.apache.kafka.common.serialization.StringDeserializer"),
+        ]))
+        .unwrap();
+        let expected = [
+            ("bootstrap.servers", "a:9092,b:9092"),
+            ("sasl.mechanism", "SCRAM-SHA-512"),
+            ("sasl.password", "p w"),
+            ("sasl.username", "u"),
+            ("security.protocol", "sasl_ssl"),
+            ("socket.timeout.ms", "20000"),
+            ("ssl.ca.location", "/etc/ca.pem"),
+            ("ssl.endpoint.identification.algorithm", "none"),
+        ];
+        assert_eq!(settings.common, properties(&expected));
+        assert_eq!(settings.producer, properties(&[("linger.ms", "5")]));
+        assert_eq!(
+            settings.consumer,
+            properties(&[("max.poll.interval.ms", "600000")])
+        );
+        assert!(
+            !format!("{settings:?}").contains("p w"),
+            "Debug never shows values"
+        );
+    }
+
+    #[test]
+    fn every_problem_is_told_at_once_by_name() {
+        let cases = [
+            (("ssl.truststore.location", "/a.jks"), "convert it to PEM"),
+            (
+                ("ssl.keystore.type", "PKCS12"),
+                "is PKCS12: Java key stores cannot be read",
+            ),
+            (
+                ("bootstrap.server", "a:1"),
+                "did you mean bootstrap.servers?",
+            ),
+            (
+                ("sasl.mechanism", "GSSAPI"),
+                "is PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
+            ),
+            (
+                ("security.protocol", "TLS"),
+                "is PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL",
+            ),
+            (
+                (
+                    "sasl.jaas.config",
+                    "x.Krb5LoginModule required username=a password=b;",
+                ),
+                "has Krb5LoginModule",
+            ),
+            (
+                ("interceptor.classes", "a.B"),
+                "Java classes cannot be loaded",
+            ),
+            (("group.id", "g"), "set by the worker itself"),
+            (
+                ("partition.assignment.strategy", "a.StickyAssignor"),
+                "a.StickyAssignor cannot be had",
+            ),
+        ];
+        let all = client_config(
+            &cases
+                .iter()
+                .map(|((k, v), _)| ((*k).to_owned(), (*v).to_owned()))
+                .collect(),
+        )
+        .unwrap_err();
+        assert_eq!(all.len(), cases.len());
+        for ((key, _), message) in cases {
+            let problem = all.iter().find(|problem| problem.key == key).unwrap();
+            assert!(
+                problem.message.contains(message),
+                "{key}: {}",
+                problem.message
+            );
+        }
+    }
+
+    #[test]
+    fn every_mapped_name_is_one_that_librdkafka_has() {
+        for (java, to) in KEYS {
+            let (Common(name) | Producer(name) | Consumer(name)) = to else {
+                continue;
+            };
+            let value = match *name {
+                "acks" => "all",
+                "auto.offset.reset" => "earliest",
+                "client.dns.lookup" => "use_all_dns_ips",
+                "compression.codec" => "zstd",
+                "isolation.level" => "read_committed",
+                "metadata.recovery.strategy" => "rebootstrap",
+                "enable.idempotence" | "check.crcs" | "allow.auto.create.topics" => "true",
+                "ssl.cipher.suites"
+                | "ssl.certificate.pem"
+                | "ssl.key.pem"
+                | "ssl.ca.pem"
+                | "ssl.key.password" => continue, // Checked with real certificates only.
+                "compression.level" => "3",
+                _ => "10000",
+            };
+            let checked = rdkafka::ClientConfig::new()
+                .set(*name, value)
+                .create_native_config();
+            assert!(checked.is_ok(), "{java} → {name}: {:?}", checked.err());
+        }
+    }
+}
