@@ -2,11 +2,6 @@
 
 use std::ops::Range;
 
-use smallvec::SmallVec;
-
-/// New bytes; most field values fit without an allocation.
-pub(crate) type EditBytes = SmallVec<[u8; 64]>;
-
 /// How an edit relates to what stands around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EditKind {
@@ -22,7 +17,7 @@ pub(crate) enum EditKind {
 #[derive(Clone)]
 pub struct Edit {
     pub(crate) range: Range<usize>,
-    pub(crate) bytes: EditBytes,
+    pub(crate) bytes: Vec<u8>,
     pub(crate) kind: EditKind,
     /// Index + 1 of the innermost sized Avro block around the range; 0 for none.
     pub(crate) block: u32,

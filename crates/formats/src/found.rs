@@ -8,7 +8,7 @@ use crate::avro::cursor::{Cursor, MAX_DEPTH};
 use crate::avro::encode::Encoder;
 use crate::avro::types::{NodeId, Types};
 use crate::avro::{scalar as avro_scalar, to_json};
-use crate::edit::{Edit, EditBytes, EditKind};
+use crate::edit::{Edit, EditKind};
 use crate::error::{EditError, FormatError};
 use crate::fields::{Fields, Limits};
 use crate::input::JsonText;
@@ -214,7 +214,7 @@ impl Slot {
         }
     }
 
-    fn edit(&self, bytes: EditBytes) -> Edit {
+    fn edit(&self, bytes: Vec<u8>) -> Edit {
         let kind = if self.is_absent() {
             EditKind::Insert
         } else {
@@ -228,17 +228,16 @@ impl Slot {
         }
     }
 
-    /// A JSON literal in its place, with its name before it if the field is absent.
-    fn json_edit(&self, fields: &Fields, literal: &[u8]) -> Edit {
-        let mut bytes = Vec::with_capacity(literal.len());
+    /// What stands before a JSON literal in an edit: nothing, or its name if the field is absent.
+    fn json_name(&self, fields: &Fields, literal: usize) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(literal);
         if self.is_absent() {
             if let Some(path) = fields.paths().get(self.path()) {
                 text::write_string(path.name(), &mut bytes);
             }
             bytes.push(b':');
         }
-        bytes.extend_from_slice(literal);
-        self.edit(EditBytes::from_vec(bytes))
+        bytes
     }
 
     /// Puts a value in its place, if the declared type takes it; picks the union's branch.
@@ -254,18 +253,18 @@ impl Slot {
         match &self.form {
             Form::Avro(avro) => {
                 let types = fields.types().ok_or(EditError::Stale)?;
-                let mut out = Vec::with_capacity(64);
+                let mut out = Vec::with_capacity(value.size_hint());
                 if avro_scalar::write(types, avro.declared, avro.actual, value, &mut out) {
-                    Ok(self.edit(EditBytes::from_vec(out)))
+                    Ok(self.edit(out))
                 } else {
                     Err(refuse(types.describe(avro.declared)))
                 }
             }
             Form::Json(_) => {
                 let declared = fields.json_types(self.path());
-                let mut literal = Vec::with_capacity(64);
-                match json_scalar::literal(value, &mut literal) {
-                    Some(given) if declared.includes(given) => Ok(self.json_edit(fields, &literal)),
+                let mut bytes = self.json_name(fields, value.size_hint());
+                match json_scalar::literal(value, &mut bytes) {
+                    Some(given) if declared.includes(given) => Ok(self.edit(bytes)),
                     _ => Err(refuse(declared.describe())),
                 }
             }
@@ -290,12 +289,14 @@ impl Slot {
                 Encoder::new(types)
                     .value(avro.declared, JsonText::new(literal), &mut out)
                     .map_err(refuse)?;
-                Ok(self.edit(EditBytes::from_vec(out)))
+                Ok(self.edit(out))
             }
             Form::Json(_) => {
                 let declared = fields.json_types(self.path());
                 if declared.includes(json_scalar::type_of(literal)) {
-                    Ok(self.json_edit(fields, literal))
+                    let mut bytes = self.json_name(fields, literal.len());
+                    bytes.extend_from_slice(literal);
+                    Ok(self.edit(bytes))
                 } else {
                     Err(EditError::Literal {
                         path: fields.path_name(self.path()),
@@ -324,13 +325,13 @@ impl Slot {
             }
             Form::Json(JsonShape::Absent) => Ok(Edit {
                 range: self.range(),
-                bytes: EditBytes::new(),
+                bytes: Vec::new(),
                 kind: EditKind::Replace,
                 block: 0,
             }),
             Form::Json(_) => Ok(Edit {
                 range: self.value as usize..self.end as usize,
-                bytes: EditBytes::new(),
+                bytes: Vec::new(),
                 kind: EditKind::Remove,
                 block: 0,
             }),

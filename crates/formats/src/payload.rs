@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::avro::{cursor, decode, to_json};
-use crate::edit::{Edit, EditBytes, EditKind};
+use crate::edit::{Edit, EditKind};
 use crate::error::{EditError, FormatError};
 use crate::fields::{Fields, Limits};
 use crate::found::Found;
@@ -245,7 +245,7 @@ fn resize_blocks(found: &Found, edits: &mut Vec<Edit>) -> Result<(), EditError> 
         growth[block.around as usize] += grown + length as i64 - block.size_at.len() as i64;
         edits.push(Edit {
             range: block.size_at.clone(),
-            bytes: EditBytes::from_slice(&bytes[..length]),
+            bytes: bytes[..length].to_vec(),
             kind: EditKind::Replace,
             block: block.around,
         });

@@ -59,10 +59,13 @@ impl<'e> Encoder<'e> {
             out.extend_from_slice(encoded);
             return Ok(());
         }
-        let Some(json) = &field.default_json else {
-            return Err(self.mismatch("is missing, and the schema has no default for it"));
-        };
-        self.value(field.node, JsonText::new(json.as_bytes()), out)
+        match &field.default_json {
+            None => Err(self.mismatch("is missing, and the schema has no default for it")),
+            Some(json) if self.defaults => {
+                self.value(field.node, JsonText::new(json.as_bytes()), out)
+            }
+            Some(_) => Err(self.mismatch("is missing, and its default does not fit its type")),
+        }
     }
 
     /// Appends one value of the type.

@@ -96,7 +96,7 @@ impl Types {
             root,
         };
         types.set_sizes();
-        types.set_defaults()?;
+        types.set_defaults();
         Ok(types)
     }
 
@@ -195,23 +195,18 @@ impl Types {
         size
     }
 
-    fn set_defaults(&mut self) -> Result<(), SchemaError> {
+    /// Encodes the defaults that fit their type; one that does not is an error only where it is needed.
+    fn set_defaults(&mut self) {
         let mut encoded = Vec::new();
         for (id, node) in self.nodes.iter().enumerate() {
             let Kind::Record(record) = &node.kind else {
                 continue;
             };
             for (position, field) in record.fields.iter().enumerate() {
-                if field.default_json.is_some() {
-                    let mut out = Vec::new();
-                    Encoder::for_defaults(self)
-                        .default(field, &mut out)
-                        .map_err(|error| {
-                            SchemaError::Avro(format!(
-                                "default of field '{}' of record {}: {error}",
-                                field.name, record.name
-                            ))
-                        })?;
+                let mut out = Vec::new();
+                if field.default_json.is_some()
+                    && Encoder::for_defaults(self).default(field, &mut out).is_ok()
+                {
                     encoded.push((id, position, out.into_boxed_slice()));
                 }
             }
@@ -221,7 +216,6 @@ impl Types {
                 record.fields[position].default = Some(bytes);
             }
         }
-        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Commas: members that go take one with them, members that come bring one.
 
-use crate::edit::{Edit, EditBytes, EditKind};
+use crate::edit::{Edit, EditKind};
 
 /// Turns removals and insertions, in a sorted list of edits, into replacements with the commas right.
 /// Neighbours that go together share the commas between them.
@@ -35,7 +35,7 @@ struct Group {
 impl Group {
     fn new(first: Edit) -> Self {
         let empty = Edit {
-            bytes: EditBytes::new(),
+            bytes: Vec::new(),
             kind: EditKind::Replace,
             ..first.clone()
         };
