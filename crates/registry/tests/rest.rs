@@ -27,7 +27,7 @@ async fn a_schema_is_registered_found_and_read_in_every_way() {
     let registered = server
         .post("/subjects/users-value/versions", avro(&spaced))
         .await;
-    insta::assert_snapshot!(shown(&registered), @r#"200 {"version":1,"id":1,"guid":"71978cd0-589d-8c85-8600-89ba0871e954","schema":"{\"type\":\"record\",\"name\":\"User\",\"namespace\":\"a.b\",\"fields\":[{\"name\":\"id\",\"type\":\"string\"}]}"}"#);
+    insta::assert_snapshot!(shown(&registered), @r#"200 {"version":1,"id":1,"guid":"71978cd0-589d-8c85-8600-89ba0871e954"}"#);
     // The same schema under another subject has the same id and GUID.
     let again = server.post("/subjects/other/versions", avro(V1)).await;
     assert_eq!(again, registered);
@@ -326,7 +326,9 @@ async fn a_schema_that_others_refer_to_stays() {
         )
         .await;
     assert_eq!(status, 200, "{body}");
-    assert_eq!(body["references"][0]["version"], json!(1));
+    // "Latest" became the version it was.
+    let (_, order) = server.get("/subjects/order/versions/1").await;
+    assert_eq!(order["references"][0]["version"], json!(1));
     assert_eq!(
         server.get("/subjects/user/versions/1/referencedby").await,
         (200, json!([2]))
@@ -447,11 +449,7 @@ async fn metadata_and_rules_are_kept_handed_on_and_part_of_the_identity() {
     let mut body = avro(V1);
     body["metadata"] = metadata.clone();
     body["ruleSet"] = rules.clone();
-    let (_, registered) = server.post("/subjects/s/versions", body).await;
-    assert_eq!(
-        (&registered["metadata"], &registered["ruleSet"]),
-        (&metadata, &rules)
-    );
+    server.post("/subjects/s/versions", body).await;
     let (_, read) = server.get("/schemas/ids/1").await;
     assert_eq!((&read["metadata"], &read["ruleSet"]), (&metadata, &rules));
     // A client that knows nothing of them finds the schema, and does not lose them.
@@ -461,7 +459,8 @@ async fn metadata_and_rules_are_kept_handed_on_and_part_of_the_identity() {
         server.post("/subjects/s/versions", avro(V1)).await.1["id"],
         json!(1)
     );
-    let (_, next) = server.post("/subjects/s/versions", avro(V2)).await;
+    server.post("/subjects/s/versions", avro(V2)).await;
+    let (_, next) = server.get("/subjects/s/versions/2").await;
     assert_eq!(&next["ruleSet"], &rules);
     // Other metadata is another schema.
     let mut other = avro(V1);
@@ -541,7 +540,7 @@ async fn normalize_changes_the_text_but_never_the_identity() {
         .post("/subjects/s/versions?normalize=True", avro(shuffled))
         .await;
     assert_eq!(
-        first["schema"],
+        server.get("/schemas/ids/1").await.1["schema"],
         json!(r#"{"fields":[{"name":"id","type":"string"}],"name":"a.b.User","type":"record"}"#)
     );
     let (_, second) = server

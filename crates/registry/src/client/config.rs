@@ -64,7 +64,7 @@ pub struct RegistryConfig {
 }
 
 impl RegistryConfig {
-    /// Settings with the usual times: 5 s a request, 15 s in all, 10,000 schemas a cache, 5 s for
+    /// Settings with the usual times: 5 s a request, 15 s in all, 10,000 schemas a cache, 2 s for
     /// what is unknown.
     pub fn new(urls: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self {
@@ -75,7 +75,7 @@ impl RegistryConfig {
             ca_pem: None,
             identity_pem: None,
             cache_capacity: 10_000,
-            unknown_for: Duration::from_secs(5),
+            unknown_for: Duration::from_secs(2),
         }
     }
 }

@@ -49,7 +49,8 @@ struct Shared {
 enum Key {
     Id(u32),
     Guid(Uuid),
-    Ref(SchemaRef),
+    /// The latest version of a subject that a reference names.
+    Subject(String),
 }
 
 /// A schema under a subject.
@@ -139,7 +140,7 @@ impl RegistryClient {
             None => {
                 let shared = Arc::clone(&self.shared);
                 let wanted = reference.clone();
-                self.fetch(Key::Ref(reference.clone()), move || {
+                self.fetch(Key::Subject(reference.subject()), move || {
                     shared.fetch_ref(wanted)
                 })
                 .await
@@ -214,14 +215,13 @@ impl RegistryClient {
         let answer: SchemaBody = self.shared.http.call(Request::post(&path, &body)).await?;
         let what = format!("the schema registered under '{subject}'");
         let id = resolve::positive_id(&what, answer.id)?;
-        if let Some(schema) = self.cached(id) {
-            return Ok(schema);
-        }
+        // They may have been asked for in vain before.
+        self.shared.unknown.remove(&Key::Id(id));
+        self.shared
+            .unknown
+            .remove(&Key::Subject(subject.to_owned()));
         // The registry may have put the text in its own order; what it hands out counts, so that
         // all readers of the id see the same.
-        if answer.schema.is_some() {
-            return self.shared.build(what, answer, Some(id)).await;
-        }
         self.by_id(id).await
     }
 

@@ -58,7 +58,10 @@ pub(super) fn values(
     let missing: Vec<_> = writer
         .types()
         .into_iter()
-        .filter(|one| !read.contains(one) && !(*one == "integer" && read.contains(&"number")))
+        .filter(|one| {
+            let is_number = *one == "integer" && read.contains(&"number");
+            !read.contains(one) && !is_number
+        })
         .collect();
     if !missing.is_empty() {
         found.push(finding(
@@ -127,7 +130,9 @@ pub(super) fn numbers(
             read == written
                 || matches!((read.as_u64(), written.as_u64()), (Some(r), Some(w)) if r > 0 && w % r == 0)
         });
-        if !implied && !(read.as_u64() == Some(1) && !writer.types().contains(&"number")) {
+        let only_integers = !writer.types().contains(&"number");
+        let is_no_bound = read.as_u64() == Some(1) && only_integers;
+        if !implied && !is_no_bound {
             found.push(finding(
                 "MULTIPLE_OF_CHANGED",
                 path,

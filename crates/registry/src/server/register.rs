@@ -258,12 +258,12 @@ pub(super) fn register(
         let mut changes = vec![Change::Version(subject.to_owned(), number, version)];
         if is_new {
             changes.push(Change::LastId(schema.id));
-            changes.push(Change::Schema(schema.clone()));
+            changes.push(Change::Schema(Arc::clone(&schema)));
         }
         let found = Found {
             number,
             version,
-            schema: Arc::new(schema),
+            schema,
         };
         Ok((changes, found))
     })
@@ -337,7 +337,7 @@ fn stored(
     state: &State,
     content: &Content,
     asked: Option<u32>,
-) -> Result<(StoredSchema, bool), ApiError> {
+) -> Result<(Arc<StoredSchema>, bool), ApiError> {
     let known = state
         .id_by_fingerprint(&content.fingerprint())
         .and_then(|id| state.schema(id));
@@ -348,13 +348,13 @@ fn stored(
                 known.id
             )))
         }
-        (Some(known), _) => Ok((StoredSchema::clone(known), false)),
+        (Some(known), _) => Ok((Arc::clone(known), false)),
         (None, Some(asked)) if state.schema(asked).is_some() => Err(ApiError::id_does_not_match(
             format!("Overwrite new schema with id {asked} is not permitted."),
         )),
         (None, asked) => {
             let id = asked.unwrap_or(state.last_id() + 1);
-            Ok((StoredSchema::new(id, content), true))
+            Ok((Arc::new(StoredSchema::new(id, content)), true))
         }
     }
 }

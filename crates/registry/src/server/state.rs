@@ -126,7 +126,7 @@ pub(super) enum Mode {
 /// One change, as it goes to disk and into memory. Settings of all subjects are those of `""`.
 #[derive(Debug, Clone)]
 pub(super) enum Change {
-    Schema(StoredSchema),
+    Schema(Arc<StoredSchema>),
     NoSchema(u32),
     Version(String, u32, Version),
     NoVersion(String, u32),
@@ -156,7 +156,7 @@ impl State {
                 let print = schema.content().fingerprint();
                 self.by_fingerprint.insert(print, schema.id);
                 self.by_guid.insert(schema.guid, schema.id);
-                self.schemas.insert(schema.id, Arc::new(schema));
+                self.schemas.insert(schema.id, schema);
             }
             Change::NoSchema(id) => {
                 if let Some(schema) = self.schemas.remove(&id) {

@@ -2,7 +2,7 @@
 //! synced before it is answered or seen.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableError};
 use serde::Serialize;
@@ -114,7 +114,7 @@ fn load(database: &Database) -> Result<State, String> {
             }
         };
     }
-    each!(SCHEMAS, |_id, body| Change::Schema(parse(body)?));
+    each!(SCHEMAS, |_id, body| Change::Schema(Arc::new(parse(body)?)));
     each!(VERSIONS, |key, body| Change::Version(
         key.0.to_owned(),
         key.1,
@@ -150,7 +150,7 @@ fn persist_all(database: &Database, changes: &[Change]) -> Result<(), Box<dyn st
         for change in changes {
             match change {
                 Change::Schema(schema) => {
-                    schemas.insert(schema.id, body(schema)?.as_slice())?;
+                    schemas.insert(schema.id, body(schema.as_ref())?.as_slice())?;
                 }
                 Change::NoSchema(id) => {
                     schemas.remove(id)?;

@@ -90,10 +90,14 @@ pub(super) async fn register(
     valid_subject(&subject)?;
     blocking(move || {
         let found = register::register(&store, &subject, &body, params.flag("normalize"))?;
-        let mut answer = version_body(&subject, found.number, &found.schema);
-        // The subject was named by who asks.
-        answer.subject = None;
-        Ok(Json(answer))
+        let version = version_body(&subject, found.number, &found.schema);
+        // Who asks has the schema.
+        Ok(Json(SchemaBody {
+            id: version.id,
+            version: version.version,
+            guid: version.guid,
+            ..SchemaBody::default()
+        }))
     })
     .await
 }
