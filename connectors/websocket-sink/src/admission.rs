@@ -1,0 +1,143 @@
+//! Who may watch: bearer tokens, and the origins of web pages.
+//!
+//! A browser lets any page connect to any WebSocket, so without a check every page that a user opens
+//! could read the user's streams. A page's origin has to be listed, or be the very host that it
+//! connects to. The latter counts only for `localhost` and IP addresses: a name could be made to point
+//! here by whoever owns it.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+use axum::http::{HeaderMap, StatusCode, header};
+use sha2::{Digest, Sha256};
+
+/// The rules for viewers.
+pub(crate) struct Admission {
+    origins: Vec<String>,
+    /// Digests of the tokens, so that neither memory nor time of a comparison tells one.
+    tokens: HashSet<[u8; 32]>,
+}
+
+impl Admission {
+    /// `tokens` are separated by commas, blanks or line ends; without any, everybody may watch.
+    pub(crate) fn new(origins: Vec<String>, tokens: Option<&str>) -> Self {
+        let tokens = tokens
+            .unwrap_or_default()
+            .split(|c: char| c == ',' || c.is_whitespace())
+            .filter(|token| !token.is_empty())
+            .map(|token| digest(token.as_bytes()))
+            .collect();
+        Self { origins, tokens }
+    }
+
+    pub(crate) fn has_tokens(&self) -> bool {
+        !self.tokens.is_empty()
+    }
+
+    /// Lets a viewer in, or says why not.
+    pub(crate) fn admit(&self, headers: &HeaderMap) -> Result<(), (StatusCode, &'static str)> {
+        if let Some(origin) = headers.get(header::ORIGIN) {
+            let host = headers
+                .get(header::HOST)
+                .and_then(|host| host.to_str().ok());
+            let admitted = origin.to_str().is_ok_and(|origin| {
+                self.is_listed(origin) || host.is_some_and(|host| is_own(origin, host))
+            });
+            if !admitted {
+                return Err((
+                    StatusCode::FORBIDDEN,
+                    "Pages of this origin may not watch (ws.origins).",
+                ));
+            }
+        }
+        if self.has_tokens()
+            && !bearer(headers).is_some_and(|token| self.tokens.contains(&digest(token)))
+        {
+            return Err((
+                StatusCode::UNAUTHORIZED,
+                "Not authorised. Send Authorization: Bearer with a token that this sink knows.",
+            ));
+        }
+        Ok(())
+    }
+
+    fn is_listed(&self, origin: &str) -> bool {
+        self.origins
+            .iter()
+            .any(|listed| listed.eq_ignore_ascii_case(origin))
+    }
+}
+
+/// Whether the page comes from the host that it connects to, and that host cannot be feigned.
+fn is_own(origin: &str, host: &str) -> bool {
+    let Some((_scheme, origin_host)) = origin.split_once("://") else {
+        return false;
+    };
+    origin_host.eq_ignore_ascii_case(host) && is_literal(host)
+}
+
+/// `localhost` or an IP address, with or without a port.
+fn is_literal(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let value = headers.get(header::AUTHORIZATION)?.as_bytes();
+    let (scheme, token) = value.split_at_checked(7)?;
+    scheme
+        .eq_ignore_ascii_case(b"bearer ")
+        .then(|| token.trim_ascii())
+}
+
+fn digest(token: &[u8]) -> [u8; 32] {
+    Sha256::digest(token).into()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn status(admission: &Admission, pairs: &[(&'static str, &str)]) -> u16 {
+        let headers = pairs
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+            .collect();
+        admission
+            .admit(&headers)
+            .map_or_else(|(status, _)| status.as_u16(), |()| 200)
+    }
+
+    #[test]
+    fn a_page_watches_from_its_own_host_or_a_listed_origin() {
+        let admission = Admission::new(vec!["https://ops.example".to_owned()], None);
+        for (origin, host, expected) in [
+            (None, "127.0.0.1:8082", 200),
+            (Some("http://127.0.0.1:8082"), "127.0.0.1:8082", 200),
+            (Some("http://localhost:8082"), "localhost:8082", 200),
+            (Some("http://[::1]:8082"), "[::1]:8082", 200),
+            (Some("https://ops.example"), "127.0.0.1:8082", 200),
+            (Some("http://127.0.0.1:9999"), "127.0.0.1:8082", 403),
+            (Some("https://evil.example"), "127.0.0.1:8082", 403),
+            // A name that was made to point here.
+            (Some("http://evil.example:8082"), "evil.example:8082", 403),
+            (Some("null"), "127.0.0.1:8082", 403),
+        ] {
+            let mut pairs = vec![("host", host)];
+            pairs.extend(origin.map(|origin| ("origin", origin)));
+            assert_eq!(status(&admission, &pairs), expected, "{origin:?} {host}");
+        }
+    }
+
+    #[test]
+    fn one_of_the_tokens_is_needed_if_there_are_any() {
+        let admission = Admission::new(vec![], Some("a, b"));
+        assert_eq!(status(&admission, &[]), 401);
+        assert_eq!(status(&admission, &[("authorization", "Bearer c")]), 401);
+        assert_eq!(status(&admission, &[("authorization", "Bearer b")]), 200);
+    }
+}
