@@ -6,7 +6,6 @@ use penstock_contract_check::ContractCheck;
 use penstock_file_sink::FileSink;
 use penstock_http_source::HttpSource;
 use penstock_pii_encrypt::PiiEncrypt;
-use penstock_sse_source::SseSource;
 use penstock_websocket_sink::WebSocketSink;
 
 use crate::plugins::{Plugins, no_topics};
@@ -17,44 +16,100 @@ impl Plugins {
     #[must_use]
     pub fn builtin() -> Self {
         Self::default()
-            .source("HttpSource", &["io.penstock.HttpSource"], topic, |config, context, services| {
-                Ok(Box::new(HttpSource::new(config, context.clone(), services.registry.clone())))
-            })
-            .source("SseSource", &["io.penstock.SseSource"], topic, |config, context, services| {
-                Ok(Box::new(SseSource::new(config, context.clone(), services.registry.clone())))
-            })
+            .source(
+                "HttpSource",
+                &["io.penstock.HttpSource"],
+                topic,
+                |config, context, services| {
+                    Ok(Box::new(HttpSource::new(
+                        config,
+                        context,
+                        services.registry.clone(),
+                    )?))
+                },
+            )
             .sink(
                 "FileSink",
-                &["io.penstock.FileSink", "org.apache.kafka.connect.file.FileStreamSinkConnector"],
+                &[
+                    "io.penstock.FileSink",
+                    "org.apache.kafka.connect.file.FileStreamSinkConnector",
+                ],
                 |config, context, _services| Ok(Box::new(FileSink::new(config, context)?)),
             )
-            .sink("WebSocketSink", &["io.penstock.WebSocketSink"], |config, context, _services| {
-                Ok(Box::new(WebSocketSink::new(config, context.clone())))
-            })
-            .transform("ContractCheck", &["io.penstock.ContractCheck"], no_topics, |config, context, services| {
-                let (contracts, registry) = (services.contracts.clone(), services.registry.clone());
-                Ok(Box::new(ContractCheck::new(config, context.clone(), contracts, registry)))
-            })
-            .transform("PiiEncrypt", &["io.penstock.PiiEncrypt"], no_topics, |config, context, services| {
-                let (contracts, registry) = (services.contracts.clone(), services.registry.clone());
-                let keys = services.keys_blocking()?;
-                Ok(Box::new(PiiEncrypt::new(config, context.clone(), contracts, registry, keys)))
-            })
-            .transform("ConsentRouter", &["io.penstock.ConsentRouter"], streams, |config, context, services| {
-                let (contracts, registry) = (services.contracts.clone(), services.registry.clone());
-                let keys = services.keys_blocking()?;
-                Ok(Box::new(ConsentRouter::new(config, context.clone(), contracts, registry, keys)))
-            })
+            .sink(
+                "WebSocketSink",
+                &["io.penstock.WebSocketSink"],
+                |config, context, _services| Ok(Box::new(WebSocketSink::new(config, context)?)),
+            )
+            .transform(
+                "ContractCheck",
+                &["io.penstock.ContractCheck"],
+                no_topics,
+                |config, context, services| {
+                    let (contracts, registry) =
+                        (services.contracts.clone(), services.registry.clone());
+                    Ok(Box::new(ContractCheck::new(
+                        config,
+                        context.clone(),
+                        contracts,
+                        registry,
+                    )))
+                },
+            )
+            .transform(
+                "PiiEncrypt",
+                &["io.penstock.PiiEncrypt"],
+                no_topics,
+                |config, context, services| {
+                    let (contracts, registry) =
+                        (services.contracts.clone(), services.registry.clone());
+                    let keys = services.keys_blocking()?;
+                    Ok(Box::new(PiiEncrypt::new(
+                        config,
+                        context.clone(),
+                        contracts,
+                        registry,
+                        keys,
+                    )))
+                },
+            )
+            .transform(
+                "ConsentRouter",
+                &["io.penstock.ConsentRouter"],
+                streams,
+                |config, context, services| {
+                    let (contracts, registry) =
+                        (services.contracts.clone(), services.registry.clone());
+                    let keys = services.keys_blocking()?;
+                    Ok(Box::new(ConsentRouter::new(
+                        config,
+                        context.clone(),
+                        contracts,
+                        registry,
+                        keys,
+                    )))
+                },
+            )
     }
 }
 
 /// The value of `topic`, for sources that write to one.
 fn topic(settings: &Settings) -> Vec<String> {
-    settings.get("topic").map(|topic| topic.value().to_owned()).into_iter().collect()
+    settings
+        .get("topic")
+        .map(|topic| topic.value().to_owned())
+        .into_iter()
+        .collect()
 }
 
 /// The values of `streams`, for routers.
 fn streams(settings: &Settings) -> Vec<String> {
-    let streams = settings.get("streams").map_or("", |streams| streams.value());
-    streams.split(',').map(|stream| stream.trim().to_owned()).filter(|stream| !stream.is_empty()).collect()
+    let streams = settings
+        .get("streams")
+        .map_or("", |streams| streams.value());
+    streams
+        .split(',')
+        .map(|stream| stream.trim().to_owned())
+        .filter(|stream| !stream.is_empty())
+        .collect()
 }

@@ -16,7 +16,9 @@ pub(crate) struct Stage {
 
 impl Stage {
     fn takes(&self, record: &Record) -> bool {
-        self.predicate.as_ref().is_none_or(|(predicate, negate)| predicate.test(record) != *negate)
+        self.predicate
+            .as_ref()
+            .is_none_or(|(predicate, negate)| predicate.test(record) != *negate)
     }
 }
 
@@ -53,12 +55,17 @@ impl Chain {
 
     /// Whether dead letters of this chain may hold plaintext personal data.
     pub(crate) fn handles_personal_data(&self) -> bool {
-        self.stages.iter().any(|stage| stage.transform.handles_personal_data())
+        self.stages
+            .iter()
+            .any(|stage| stage.transform.handles_personal_data())
     }
 
     /// Runs the batch through all stages. An error concerns the whole batch: none of it has ended.
     pub(crate) async fn run(&mut self, records: Vec<Record>) -> Result<Chained, Error> {
-        let mut chained = Chained { passed: records, ..Chained::default() };
+        let mut chained = Chained {
+            passed: records,
+            ..Chained::default()
+        };
         for stage in &mut self.stages {
             if chained.passed.is_empty() {
                 break;
@@ -70,12 +77,24 @@ impl Chain {
             }
             let outputs = run_stage(stage, std::mem::take(&mut chained.passed)).await?;
             chained.passed = outputs.passed;
-            chained.filtered.extend(outputs.filtered.into_iter().map(|(record, reason)| (record.origin().index, reason)));
-            chained.rejected.extend(outputs.rejected.into_iter().map(|(record, error)| Rejection {
-                origin: record.origin().index,
-                error,
-                stage: stage.name.clone(),
-            }));
+            chained.filtered.extend(
+                outputs
+                    .filtered
+                    .into_iter()
+                    .map(|(record, reason)| (record.origin().index, reason)),
+            );
+            chained
+                .rejected
+                .extend(
+                    outputs
+                        .rejected
+                        .into_iter()
+                        .map(|(record, error)| Rejection {
+                            origin: record.origin().index,
+                            error,
+                            stage: stage.name.clone(),
+                        }),
+                );
         }
         Ok(chained)
     }
@@ -95,7 +114,11 @@ async fn run_stage(stage: &mut Stage, records: Vec<Record>) -> Result<Outputs, E
     let mut left_out = Vec::new();
     let mut selected = Vec::with_capacity(records.len());
     for (record, taken) in records.into_iter().zip(&taken) {
-        if *taken { selected.push(record) } else { left_out.push(record) }
+        if *taken {
+            selected.push(record)
+        } else {
+            left_out.push(record)
+        }
     }
     stage.transform.prepare(&selected).await?;
     let (mut selected, mut left_out) = (selected.into_iter().enumerate(), left_out.into_iter());
@@ -145,7 +168,11 @@ mod tests {
 
     fn record(topic: &str, index: usize) -> Record {
         let mut record = Record::new(Arc::from(topic), None);
-        record.set_origin(Origin { index, partition: None, offset: -1 });
+        record.set_origin(Origin {
+            index,
+            partition: None,
+            offset: -1,
+        });
         record
     }
 
@@ -157,8 +184,15 @@ mod tests {
                 transform: Box::new(Doubles(0)),
                 predicate: Some((Box::new(OnlyTopic("a")), negate)),
             }]);
-            let chained = chain.run(vec![record("b", 0), record("a", 1), record("b", 2)]).await.unwrap();
-            let order: Vec<_> = chained.passed.iter().map(|record| record.origin().index).collect();
+            let chained = chain
+                .run(vec![record("b", 0), record("a", 1), record("b", 2)])
+                .await
+                .unwrap();
+            let order: Vec<_> = chained
+                .passed
+                .iter()
+                .map(|record| record.origin().index)
+                .collect();
             assert_eq!(order, expected, "negate={negate}");
         }
     }

@@ -46,7 +46,9 @@ pub(crate) struct Store {
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store").field("connectors", &self.connectors.keys()).finish_non_exhaustive()
+        f.debug_struct("Store")
+            .field("connectors", &self.connectors.keys())
+            .finish_non_exhaustive()
     }
 }
 
@@ -56,13 +58,18 @@ const CONTRACT: &str = "contract-";
 impl Store {
     /// Reads the whole topic. A record that cannot be read is left out with a note in the log.
     pub(crate) fn open(broker: Arc<dyn Broker>) -> Result<Self> {
-        let mut store = Self { broker, connectors: BTreeMap::new(), contracts: BTreeMap::new() };
+        let mut store = Self {
+            broker,
+            connectors: BTreeMap::new(),
+            contracts: BTreeMap::new(),
+        };
         let mut reader = store.broker.reader(ReaderSpec::new("penstock-configs"))?;
         reader.assign(TOPIC, 0, StartAt::Earliest)?;
         let (_, high) = reader.watermarks(TOPIC, 0)?;
         while reader.position(TOPIC, 0)? < high {
             for message in reader.poll(1000, Duration::from_millis(500))? {
-                let key = String::from_utf8_lossy(message.key.as_deref().unwrap_or_default()).into_owned();
+                let key = String::from_utf8_lossy(message.key.as_deref().unwrap_or_default())
+                    .into_owned();
                 store.fold(&key, message.value.as_deref(), message.offset);
             }
         }
@@ -70,7 +77,8 @@ impl Store {
     }
 
     fn fold(&mut self, key: &str, value: Option<&[u8]>, offset: i64) {
-        let unreadable = || tracing::warn!("{TOPIC} offset {offset}: {key} cannot be read and is left out");
+        let unreadable =
+            || tracing::warn!("{TOPIC} offset {offset}: {key} cannot be read and is left out");
         if let Some(name) = key.strip_prefix(CONNECTOR) {
             match value.map(serde_json::from_slice) {
                 Some(Ok(connector)) => {
@@ -95,8 +103,14 @@ impl Store {
     }
 
     /// Stores a connector, or forgets it with `None`; durable when this returns.
-    pub(crate) fn put_connector(&mut self, name: &str, connector: Option<StoredConnector>) -> Result<()> {
-        let value = connector.as_ref().and_then(|connector| serde_json::to_vec(connector).ok());
+    pub(crate) fn put_connector(
+        &mut self,
+        name: &str,
+        connector: Option<StoredConnector>,
+    ) -> Result<()> {
+        let value = connector
+            .as_ref()
+            .and_then(|connector| serde_json::to_vec(connector).ok());
         self.write(&format!("{CONNECTOR}{name}"), value.as_deref())?;
         match connector {
             Some(connector) => self.connectors.insert(name.to_owned(), connector),
@@ -106,8 +120,14 @@ impl Store {
     }
 
     /// Stores a contract, or forgets it with `None`; durable when this returns.
-    pub(crate) fn put_contract(&mut self, reference: &str, contract: Option<serde_json::Value>) -> Result<()> {
-        let value = contract.as_ref().map(|contract| contract.to_string().into_bytes());
+    pub(crate) fn put_contract(
+        &mut self,
+        reference: &str,
+        contract: Option<serde_json::Value>,
+    ) -> Result<()> {
+        let value = contract
+            .as_ref()
+            .map(|contract| contract.to_string().into_bytes());
         self.write(&format!("{CONTRACT}{reference}"), value.as_deref())?;
         match contract {
             Some(contract) => self.contracts.insert(reference.to_owned(), contract),
@@ -121,7 +141,11 @@ impl Store {
             client_id: "penstock-configs".to_owned(),
             ..ProducerSpec::default()
         })?;
-        producer.send(OutRecord::new(TOPIC, value).key(key.as_bytes()).partition(0))?;
+        producer.send(
+            OutRecord::new(TOPIC, value)
+                .key(key.as_bytes())
+                .partition(0),
+        )?;
         for delivery in producer.flush(Duration::from_secs(30))? {
             delivery?;
         }

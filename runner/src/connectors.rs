@@ -63,6 +63,9 @@ pub(crate) struct ConnectorView {
     pub(crate) tasks: Vec<(State, Option<String>)>,
 }
 
+/// A connector to be started: what it is, the settings of its file, and its state.
+type Wanted = (ConnectorSpec, Option<BTreeMap<String, String>>, State);
+
 /// All connectors of a worker.
 pub(crate) struct Connectors {
     services: Arc<Services>,
@@ -84,22 +87,42 @@ struct Inner {
 
 impl Connectors {
     pub(crate) fn new(services: Arc<Services>, plugins: Arc<Plugins>) -> Arc<Self> {
-        Arc::new(Self { services, plugins, inner: Mutex::default() })
+        Arc::new(Self {
+            services,
+            plugins,
+            inner: Mutex::default(),
+        })
     }
 
     /// Starts the connectors of the files and of the store. A file wins over what REST stored once
     /// its content has changed; until then the stored settings stay in force.
-    pub(crate) async fn restore(&self, store: Store, files: Vec<ConnectorSpec>) -> Result<(), String> {
+    pub(crate) async fn restore(
+        &self,
+        store: Store,
+        files: Vec<ConnectorSpec>,
+    ) -> Result<(), String> {
         for (reference, document) in &store.contracts {
-            let contract = Contract::parse(&format!("stored contract {reference}"), &document.to_string())
-                .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
-            if let Err(problem) =
-                contract.and_then(|contract| self.services.contracts.put(contract).map_err(|e| e.to_string()))
-            {
+            let contract = Contract::parse(
+                &format!("stored contract {reference}"),
+                &document.to_string(),
+            )
+            .map_err(|problems| {
+                problems
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join("; ")
+            });
+            if let Err(problem) = contract.and_then(|contract| {
+                self.services
+                    .contracts
+                    .put(contract)
+                    .map_err(|e| e.to_string())
+            }) {
                 tracing::warn!("a stored contract is left out: {problem}");
             }
         }
-        let mut wanted: Vec<(ConnectorSpec, Option<BTreeMap<String, String>>, State)> = Vec::new();
+        let mut wanted: Vec<Wanted> = Vec::new();
         let mut stored = store.connectors.clone();
         for spec in files {
             let written = spec.settings.written();
@@ -107,7 +130,11 @@ impl Connectors {
                 Some(edit) if edit.file.as_ref() == Some(&written) => {
                     if !edit.deleted {
                         let state = parse_state(edit.state.as_deref());
-                        wanted.push((self.parse_stored(&spec.common.name, &edit)?, Some(written), state));
+                        wanted.push((
+                            self.parse_stored(&spec.common.name, &edit)?,
+                            Some(written),
+                            state,
+                        ));
                     }
                 }
                 _ => wanted.push((spec, Some(written), State::Running)),
@@ -118,9 +145,14 @@ impl Connectors {
                 // It belongs to a file that is no longer given.
                 continue;
             }
-            wanted.push((self.parse_stored(&name, &edit)?, None, parse_state(edit.state.as_deref())));
+            wanted.push((
+                self.parse_stored(&name, &edit)?,
+                None,
+                parse_state(edit.state.as_deref()),
+            ));
         }
-        self.services.set_consumers(wanted.iter().map(|(spec, ..)| spec.common.tasks_max).sum());
+        self.services
+            .set_consumers(wanted.iter().map(|(spec, ..)| spec.common.tasks_max).sum());
         // All topics first: a sink's topics exist before it starts. Sources and their topics come
         // before the pipelines that read them.
         wanted.sort_by_key(|(spec, ..)| match spec.kind {
@@ -129,15 +161,23 @@ impl Connectors {
             Kind::Sink => 2,
         });
         for (spec, ..) in &wanted {
-            self.make_topics(spec).await.map_err(|error| format!("{}: {error}", spec.common.name))?;
+            self.make_topics(spec)
+                .await
+                .map_err(|error| format!("{}: {error}", spec.common.name))?;
         }
         let mut inner = self.inner.lock().await;
         inner.store = Some(store);
         for (spec, file, state) in wanted {
             let name = spec.common.name.clone();
-            let mut connector = Connector { spec: Arc::new(spec), file, state, tasks: Vec::new() };
+            let mut connector = Connector {
+                spec: Arc::new(spec),
+                file,
+                state,
+                tasks: Vec::new(),
+            };
             if state == State::Running {
-                self.start_tasks(&mut connector).map_err(|error| format!("{name}: {error}"))?;
+                self.start_tasks(&mut connector)
+                    .map_err(|error| format!("{name}: {error}"))?;
             }
             inner.connectors.insert(name, connector);
         }
@@ -145,10 +185,15 @@ impl Connectors {
     }
 
     fn parse_stored(&self, name: &str, stored: &StoredConnector) -> Result<ConnectorSpec, String> {
-        self.parse(&format!("stored connector {name}"), stored.config.clone()).map_err(|error| error.to_string())
+        self.parse(&format!("stored connector {name}"), stored.config.clone())
+            .map_err(|error| error.to_string())
     }
 
-    fn parse(&self, label: &str, config: BTreeMap<String, String>) -> Result<ConnectorSpec, ConnectorError> {
+    fn parse(
+        &self,
+        label: &str,
+        config: BTreeMap<String, String>,
+    ) -> Result<ConnectorSpec, ConnectorError> {
         let mut settings = Settings::from_pairs(label, config);
         let mut problems = settings.resolve();
         match ConnectorSpec::parse(settings, &self.plugins, &mut Vec::new()) {
@@ -165,7 +210,10 @@ impl Connectors {
         let mut written = self.plugins.source_topics(spec);
         written.extend(self.plugins.transform_topics(spec));
         let spec = spec.clone();
-        blocking(&self.services, move |services| make_topics(services, &spec, &written)).await
+        blocking(&self.services, move |services| {
+            make_topics(services, &spec, &written)
+        })
+        .await
     }
 
     fn start_tasks(&self, connector: &mut Connector) -> std::io::Result<()> {
@@ -177,7 +225,11 @@ impl Connectors {
                 tasks,
                 metrics: self.services.metrics.clone(),
             };
-            let side = if connector.spec.kind == Kind::Source { Side::Source } else { Side::Sink };
+            let side = if connector.spec.kind == Kind::Source {
+                Side::Source
+            } else {
+                Side::Sink
+            };
             let status = TaskStatus::default();
             let stop = CancellationToken::new();
             let env = TaskEnv {
@@ -192,7 +244,11 @@ impl Connectors {
                 stop_before: std::sync::Mutex::default(),
             };
             let thread = tasks::spawn(env)?;
-            connector.tasks.push(Task { status, stop, thread: Some(thread) });
+            connector.tasks.push(Task {
+                status,
+                stop,
+                thread: Some(thread),
+            });
         }
         Ok(())
     }
@@ -204,7 +260,9 @@ impl Connectors {
         }
         let until = Instant::now() + self.services.worker.shutdown_timeout.0;
         for mut task in tasks {
-            let Some(thread) = task.thread.take() else { continue };
+            let Some(thread) = task.thread.take() else {
+                continue;
+            };
             while !thread.is_finished() && Instant::now() < until {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
@@ -222,7 +280,11 @@ impl Connectors {
         let mut inner = self.inner.lock().await;
         for kind in [Kind::Source, Kind::Pipeline, Kind::Sink] {
             let mut tasks = Vec::new();
-            for connector in inner.connectors.values_mut().filter(|c| c.spec.kind == kind) {
+            for connector in inner
+                .connectors
+                .values_mut()
+                .filter(|c| c.spec.kind == kind)
+            {
                 tasks.append(&mut connector.tasks);
             }
             self.stop_tasks(tasks).await;
@@ -232,12 +294,20 @@ impl Connectors {
     /// All connectors by name.
     pub(crate) async fn list(&self) -> BTreeMap<String, ConnectorView> {
         let inner = self.inner.lock().await;
-        inner.connectors.iter().map(|(name, connector)| (name.clone(), view(connector))).collect()
+        inner
+            .connectors
+            .iter()
+            .map(|(name, connector)| (name.clone(), view(connector)))
+            .collect()
     }
 
     pub(crate) async fn get(&self, name: &str) -> Result<ConnectorView, ConnectorError> {
         let inner = self.inner.lock().await;
-        inner.connectors.get(name).map(view).ok_or_else(|| ConnectorError::NotFound(format!("Connector {name}")))
+        inner
+            .connectors
+            .get(name)
+            .map(view)
+            .ok_or_else(|| ConnectorError::NotFound(format!("Connector {name}")))
     }
 
     /// Checks settings without creating anything.
@@ -258,7 +328,9 @@ impl Connectors {
         let spec = self.parse("request", config)?;
         let mut inner = self.inner.lock().await;
         if !replace && inner.connectors.contains_key(name) {
-            return Err(ConnectorError::Conflict(format!("Connector {name} already exists")));
+            return Err(ConnectorError::Conflict(format!(
+                "Connector {name} already exists"
+            )));
         }
         self.make_topics(&spec).await?;
         let old = inner.connectors.remove(name);
@@ -270,10 +342,16 @@ impl Connectors {
             }
             None => (None, initial),
         };
-        let mut connector = Connector { spec: Arc::new(spec), file, state, tasks: Vec::new() };
+        let mut connector = Connector {
+            spec: Arc::new(spec),
+            file,
+            state,
+            tasks: Vec::new(),
+        };
         self.store(&mut inner, name, &connector)?;
         if connector.state == State::Running {
-            self.start_tasks(&mut connector).map_err(|error| ConnectorError::Failed(error.to_string()))?;
+            self.start_tasks(&mut connector)
+                .map_err(|error| ConnectorError::Failed(error.to_string()))?;
         }
         let shown = view(&connector);
         inner.connectors.insert(name.to_owned(), connector);
@@ -283,10 +361,14 @@ impl Connectors {
     /// Deletes a connector; its topics and positions stay.
     pub(crate) async fn delete(&self, name: &str) -> Result<(), ConnectorError> {
         let mut inner = self.inner.lock().await;
-        let mut connector =
-            inner.connectors.remove(name).ok_or_else(|| ConnectorError::NotFound(format!("Connector {name}")))?;
+        let mut connector = inner
+            .connectors
+            .remove(name)
+            .ok_or_else(|| ConnectorError::NotFound(format!("Connector {name}")))?;
         self.stop_tasks(std::mem::take(&mut connector.tasks)).await;
-        let Some(store) = &mut inner.store else { return Ok(()) };
+        let Some(store) = &mut inner.store else {
+            return Ok(());
+        };
         let tombstone = connector.file.map(|file| StoredConnector {
             config: BTreeMap::new(),
             file: Some(file),
@@ -300,14 +382,18 @@ impl Connectors {
     /// Pauses, resumes or stops a connector.
     pub(crate) async fn set_state(&self, name: &str, state: State) -> Result<(), ConnectorError> {
         let mut inner = self.inner.lock().await;
-        let mut connector =
-            inner.connectors.remove(name).ok_or_else(|| ConnectorError::NotFound(format!("Connector {name}")))?;
+        let mut connector = inner
+            .connectors
+            .remove(name)
+            .ok_or_else(|| ConnectorError::NotFound(format!("Connector {name}")))?;
         let mut result = Ok(());
         if connector.state != state {
             self.stop_tasks(std::mem::take(&mut connector.tasks)).await;
             connector.state = state;
             if state == State::Running {
-                result = self.start_tasks(&mut connector).map_err(|e| ConnectorError::Failed(e.to_string()));
+                result = self
+                    .start_tasks(&mut connector)
+                    .map_err(|e| ConnectorError::Failed(e.to_string()));
             }
             result = result.and(self.store(&mut inner, name, &connector));
         }
@@ -316,15 +402,26 @@ impl Connectors {
     }
 
     /// Starts a connector's tasks anew: all, or one.
-    pub(crate) async fn restart(&self, name: &str, only_failed: bool) -> Result<(), ConnectorError> {
+    pub(crate) async fn restart(
+        &self,
+        name: &str,
+        only_failed: bool,
+    ) -> Result<(), ConnectorError> {
         let mut inner = self.inner.lock().await;
-        let mut connector =
-            inner.connectors.remove(name).ok_or_else(|| ConnectorError::NotFound(format!("Connector {name}")))?;
-        let failed = connector.tasks.iter().any(|task| task.status.get().0 == State::Failed);
+        let mut connector = inner
+            .connectors
+            .remove(name)
+            .ok_or_else(|| ConnectorError::NotFound(format!("Connector {name}")))?;
+        let failed = connector
+            .tasks
+            .iter()
+            .any(|task| task.status.get().0 == State::Failed);
         let mut result = Ok(());
         if connector.state == State::Running && (failed || !only_failed) {
             self.stop_tasks(std::mem::take(&mut connector.tasks)).await;
-            result = self.start_tasks(&mut connector).map_err(|e| ConnectorError::Failed(e.to_string()));
+            result = self
+                .start_tasks(&mut connector)
+                .map_err(|e| ConnectorError::Failed(e.to_string()));
         }
         inner.connectors.insert(name.to_owned(), connector);
         result
@@ -334,9 +431,15 @@ impl Connectors {
     pub(crate) async fn put_contract(&self, contract: Contract) -> Result<(), ConnectorError> {
         let document = contract.to_json();
         let mut inner = self.inner.lock().await;
-        let contract = self.services.contracts.put(contract).map_err(|e| ConnectorError::Conflict(e.to_string()))?;
+        let contract = self
+            .services
+            .contracts
+            .put(contract)
+            .map_err(|e| ConnectorError::Conflict(e.to_string()))?;
         if let Some(store) = &mut inner.store {
-            tokio::task::block_in_place(|| store.put_contract(contract.reference.as_str(), Some(document)))?;
+            tokio::task::block_in_place(|| {
+                store.put_contract(contract.reference.as_str(), Some(document))
+            })?;
         }
         Ok(())
     }
@@ -344,11 +447,15 @@ impl Connectors {
     /// Deletes a contract that came over REST.
     pub(crate) async fn delete_contract(&self, reference: &str) -> Result<(), ConnectorError> {
         let mut inner = self.inner.lock().await;
-        let Some(store) = &mut inner.store else { return Ok(()) };
+        let Some(store) = &mut inner.store else {
+            return Ok(());
+        };
         if !store.contracts.contains_key(reference) {
             return Err(match self.services.contracts.get(reference) {
                 None => ConnectorError::NotFound(format!("contract {reference}")),
-                Some(_) => ConnectorError::Conflict(format!("contract {reference} is in a file of contracts.dir: delete it there")),
+                Some(_) => ConnectorError::Conflict(format!(
+                    "contract {reference} is in a file of contracts.dir: delete it there"
+                )),
             });
         }
         tokio::task::block_in_place(|| store.put_contract(reference, None))?;
@@ -356,8 +463,15 @@ impl Connectors {
         Ok(())
     }
 
-    fn store(&self, inner: &mut Inner, name: &str, connector: &Connector) -> Result<(), ConnectorError> {
-        let Some(store) = &mut inner.store else { return Ok(()) };
+    fn store(
+        &self,
+        inner: &mut Inner,
+        name: &str,
+        connector: &Connector,
+    ) -> Result<(), ConnectorError> {
+        let Some(store) = &mut inner.store else {
+            return Ok(());
+        };
         let stored = StoredConnector {
             config: connector.spec.settings.written(),
             file: connector.file.clone(),
@@ -380,8 +494,14 @@ fn parse_state(state: Option<&str>) -> State {
 fn view(connector: &Connector) -> ConnectorView {
     let tasks = connector.tasks.iter().map(|task| task.status.get());
     let tasks = match connector.state {
-        State::Paused => (0..connector.spec.common.tasks_max).map(|_| (State::Paused, None)).collect(),
+        State::Paused => (0..connector.spec.common.tasks_max)
+            .map(|_| (State::Paused, None))
+            .collect(),
         _ => tasks.collect(),
     };
-    ConnectorView { spec: connector.spec.clone(), state: connector.state, tasks }
+    ConnectorView {
+        spec: connector.spec.clone(),
+        state: connector.state,
+        tasks,
+    }
 }

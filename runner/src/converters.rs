@@ -32,16 +32,22 @@ pub(crate) const CONVERTERS: &[&str] = &["Avro", "JsonSchema", "Json", "String",
 
 impl Converter {
     /// From `key.converter` or `value.converter` and the settings below it.
-    pub(crate) fn parse(class: Option<&str>, mut settings: Settings, problems: &mut Vec<Problem>) -> Option<Self> {
+    pub(crate) fn parse(
+        class: Option<&str>,
+        mut settings: Settings,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Self> {
         let schemas = settings.take("schemas.enable");
         let converter = match class {
             None | Some("Auto") => Self::Auto,
             Some("Avro" | "AvroConverter" | "io.confluent.connect.avro.AvroConverter") => {
                 Self::Registry(SchemaKind::Avro)
             }
-            Some("JsonSchema" | "JsonSchemaConverter" | "io.confluent.connect.json.JsonSchemaConverter") => {
-                Self::Registry(SchemaKind::Json)
-            }
+            Some(
+                "JsonSchema"
+                | "JsonSchemaConverter"
+                | "io.confluent.connect.json.JsonSchemaConverter",
+            ) => Self::Registry(SchemaKind::Json),
             Some("Json" | "JsonConverter" | "org.apache.kafka.connect.json.JsonConverter") => {
                 let schemas = match schemas.as_ref().map(|s| s.value().trim()) {
                     None | Some("true") => true,
@@ -53,9 +59,13 @@ impl Converter {
                 };
                 Self::Json { schemas }
             }
-            Some("String" | "StringConverter" | "org.apache.kafka.connect.storage.StringConverter") => Self::Text,
             Some(
-                "ByteArray" | "ByteArrayConverter" | "org.apache.kafka.connect.converters.ByteArrayConverter",
+                "String" | "StringConverter" | "org.apache.kafka.connect.storage.StringConverter",
+            ) => Self::Text,
+            Some(
+                "ByteArray"
+                | "ByteArrayConverter"
+                | "org.apache.kafka.connect.converters.ByteArrayConverter",
             ) => Self::Bytes,
             Some(other) => {
                 let near = penstock_connect::properties::nearest(other, CONVERTERS.iter().copied());
@@ -75,16 +85,26 @@ impl Converter {
         for key in ACCEPTED_CONVERTER_KEYS {
             settings.take(key);
         }
-        settings.report_unknown(ACCEPTED_CONVERTER_KEYS.iter().copied().chain(["schemas.enable"]), problems);
+        settings.report_unknown(
+            ACCEPTED_CONVERTER_KEYS
+                .iter()
+                .copied()
+                .chain(["schemas.enable"]),
+            problems,
+        );
         Some(converter)
     }
 
     /// The schema that a record's bytes name, if this converter reads schemas.
     pub(crate) fn schema_named(self, header: Option<&[u8]>, bytes: &[u8]) -> Option<SchemaRefId> {
         match self {
-            Self::Registry(_) => frame::read_with_header(header, bytes).ok().map(|frame| frame.id),
+            Self::Registry(_) => frame::read_with_header(header, bytes)
+                .ok()
+                .map(|frame| frame.id),
             Self::Auto if header.is_some() || matches!(bytes.first(), Some(0 | 1)) => {
-                frame::read_with_header(header, bytes).ok().map(|frame| frame.id)
+                frame::read_with_header(header, bytes)
+                    .ok()
+                    .map(|frame| frame.id)
             }
             _ => None,
         }
@@ -105,17 +125,29 @@ impl Converter {
             Self::Json { schemas: true } => unwrap_envelope(bytes),
             Self::Auto if header.is_none() && !matches!(bytes.first(), Some(0 | 1)) => {
                 let json = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
-                Ok(Payload::new(bytes.clone(), if json { Encoding::Json } else { Encoding::Bytes }))
+                Ok(Payload::new(
+                    bytes.clone(),
+                    if json {
+                        Encoding::Json
+                    } else {
+                        Encoding::Bytes
+                    },
+                ))
             }
             Self::Auto | Self::Registry(_) => {
-                let frame = frame::read_with_header(header, bytes).map_err(RecordError::malformed)?;
+                let frame =
+                    frame::read_with_header(header, bytes).map_err(RecordError::malformed)?;
                 let schema = match frame.id {
                     SchemaRefId::Id(id) => registry.cached(id),
                     SchemaRefId::Guid(guid) => registry.cached_guid(guid),
                 };
-                let schema = schema
-                    .ok_or_else(|| RecordError::schema(format!("the registry has no schema with {}", frame.id)))?;
-                Ok(Payload::new(bytes.slice(frame.offset..), Encoding::Registered(schema)))
+                let schema = schema.ok_or_else(|| {
+                    RecordError::schema(format!("the registry has no schema with {}", frame.id))
+                })?;
+                Ok(Payload::new(
+                    bytes.slice(frame.offset..),
+                    Encoding::Registered(schema),
+                ))
             }
         }
     }
@@ -126,7 +158,9 @@ impl Converter {
             Self::Auto | Self::Registry(_) => match payload.encoding() {
                 Encoding::Registered(schema) => {
                     let id = schema.id().ok_or_else(|| {
-                        RecordError::schema("the schema of this record has no id in the registry".to_owned())
+                        RecordError::schema(
+                            "the schema of this record has no id in the registry".to_owned(),
+                        )
                     })?;
                     frame::write(SchemaRefId::Id(id), out);
                     payload.write_to(out);
@@ -159,9 +193,9 @@ impl Converter {
                     payload.write_to(out);
                     Ok(())
                 }
-                Encoding::Registered(_) => {
-                    Err(RecordError::schema("the ByteArray converter takes bytes, not a record with a schema"))
-                }
+                Encoding::Registered(_) => Err(RecordError::schema(
+                    "the ByteArray converter takes bytes, not a record with a schema",
+                )),
             },
         }
     }
@@ -181,6 +215,11 @@ fn unwrap_envelope(bytes: &Bytes) -> Result<Payload, RecordError> {
             error.column()
         ))
     })?;
-    let payload = envelope.payload.map_or("null", serde_json::value::RawValue::get);
-    Ok(Payload::new(bytes.slice_ref(payload.as_bytes()), Encoding::Json))
+    let payload = envelope
+        .payload
+        .map_or("null", serde_json::value::RawValue::get);
+    Ok(Payload::new(
+        bytes.slice_ref(payload.as_bytes()),
+        Encoding::Json,
+    ))
 }

@@ -45,7 +45,10 @@ pub(crate) fn headers(cause: &Cause<'_>, context: bool) -> Vec<Header> {
         ("class.name", cause.stage),
         ("exception.class.name", class),
         ("exception.message", &cause.error.message),
-        ("exception.stacktrace", &format!("{class}: {}", cause.error.message)),
+        (
+            "exception.stacktrace",
+            &format!("{class}: {}", cause.error.message),
+        ),
     ] {
         headers.push(Header {
             name: format!("__connect.errors.{name}").into(),
@@ -68,11 +71,25 @@ fn stage_name(stage: &str) -> &'static str {
 
 /// The error event of a rejected record, in the shape of `error/2.1.0`: framed bytes for the topic.
 /// The raw event stands in it only if `raw` says so.
-pub(crate) fn error_event(cause: &Cause<'_>, stream: &str, schema: &Arc<Schema>, raw: bool) -> Vec<u8> {
+pub(crate) fn error_event(
+    cause: &Cause<'_>,
+    stream: &str,
+    schema: &Arc<Schema>,
+    raw: bool,
+) -> Vec<u8> {
     let now = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
-    let value = cause.original.value.as_ref().map_or(&[][..], |value| unframed(value));
+    let value = cause
+        .original
+        .value
+        .as_ref()
+        .map_or(&[][..], |value| unframed(value));
     let event: Option<Value> = serde_json::from_slice(value).ok();
-    let text = |pointer: &str| event.as_ref().and_then(|e| e.pointer(pointer)).and_then(Value::as_str);
+    let text = |pointer: &str| {
+        event
+            .as_ref()
+            .and_then(|e| e.pointer(pointer))
+            .and_then(Value::as_str)
+    };
     let schema_uri = schema_uri(schema);
     let mut error = json!({
         "$schema": schema_uri,
@@ -118,7 +135,9 @@ fn schema_uri(schema: &Schema) -> String {
 /// Key, value and headers of a record as one JSON text (bytes in base64), for sealing.
 pub(crate) fn pack(original: &Message) -> Vec<u8> {
     let base64 = |bytes: &Option<Bytes>| {
-        bytes.as_ref().map(|bytes| base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes))
+        bytes
+            .as_ref()
+            .map(|bytes| base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes))
     };
     json!({
         "topic": &*original.topic,

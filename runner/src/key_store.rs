@@ -20,7 +20,11 @@ pub(crate) async fn open(services: &Services) -> Result<Arc<KeyStore>, Error> {
             (None, Some(file)) => Arc::new(LocalKek::from_file(file)?),
             (None, None) if embedded => {
                 let file = worker.data_dir.join("kek");
-                Arc::new(LocalKek::for_broker(&file, broker.as_ref(), &worker.keys_topic)?)
+                Arc::new(LocalKek::for_broker(
+                    &file,
+                    broker.as_ref(),
+                    &worker.keys_topic,
+                )?)
             }
             (None, None) => return Err(KeyStoreError::NoKek),
         };
@@ -41,16 +45,23 @@ pub(crate) async fn open(services: &Services) -> Result<Arc<KeyStore>, Error> {
     match opened.await {
         Ok(Ok(store)) => Ok(store),
         Ok(Err(KeyStoreError::Store(error))) => Err(key_error(error)),
-        Ok(Err(KeyStoreError::Kek(error))) if error.is_passing() => Err(Error::backoff(error.to_string())),
+        Ok(Err(KeyStoreError::Kek(error))) if error.is_passing() => {
+            Err(Error::backoff(error.to_string()))
+        }
         Ok(Err(error)) => Err(Error::never(error.to_string())),
-        Err(error) => Err(Error::reconnect(format!("opening the key store panicked: {error}"))),
+        Err(error) => Err(Error::reconnect(format!(
+            "opening the key store panicked: {error}"
+        ))),
     }
 }
 
 /// `keys.kek`: 32 bytes in base64. The error does not repeat it.
 fn given_kek(text: &str) -> Result<LocalKek, KeyStoreError> {
-    let material = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, text.trim()).ok();
-    let material: [u8; 32] = material.and_then(|bytes| bytes.try_into().ok()).ok_or(KeyStoreError::BadKek)?;
+    let material =
+        base64::Engine::decode(&base64::engine::general_purpose::STANDARD, text.trim()).ok();
+    let material: [u8; 32] = material
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or(KeyStoreError::BadKek)?;
     Ok(LocalKek::from_bytes(&material))
 }
 

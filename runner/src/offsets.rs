@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use penstock_broker::{Broker, OutRecord, Producer, ReaderSpec, Result, StartAt, TopicSpec, murmur2_partition};
+use penstock_broker::{
+    Broker, OutRecord, Producer, ReaderSpec, Result, StartAt, TopicSpec, murmur2_partition,
+};
 use serde_json::Value;
 
 /// Name of the topic.
@@ -17,7 +19,9 @@ pub(crate) fn create_topic(broker: &dyn Broker, replication: Option<i32>) -> Res
 }
 
 fn key(connector: &str, task: usize) -> Vec<u8> {
-    serde_json::json!([connector, task]).to_string().into_bytes()
+    serde_json::json!([connector, task])
+        .to_string()
+        .into_bytes()
 }
 
 /// The last position stored for a task, if any.
@@ -32,7 +36,10 @@ pub(crate) fn load(broker: &dyn Broker, connector: &str, task: usize) -> Result<
     while reader.position(TOPIC, partition)? < high {
         for message in reader.poll(1000, Duration::from_millis(500))? {
             if message.key.as_deref() == Some(&key[..]) {
-                position = message.value.as_deref().and_then(|value| serde_json::from_slice(value).ok());
+                position = message
+                    .value
+                    .as_deref()
+                    .and_then(|value| serde_json::from_slice(value).ok());
             }
         }
     }
@@ -40,7 +47,12 @@ pub(crate) fn load(broker: &dyn Broker, connector: &str, task: usize) -> Result<
 }
 
 /// Writes a position within the producer's open transaction.
-pub(crate) fn store(producer: &mut dyn Producer, connector: &str, task: usize, position: &Value) -> Result<()> {
+pub(crate) fn store(
+    producer: &mut dyn Producer,
+    connector: &str,
+    task: usize,
+    position: &Value,
+) -> Result<()> {
     let key = key(connector, task);
     let value = position.to_string();
     producer.send(OutRecord::new(TOPIC, Some(value.as_bytes())).key(&key))

@@ -3,7 +3,9 @@
 
 use std::fmt;
 
-use penstock_connect::{Config, ConfigKey, Error, Problem, Settings, Sink, Source, TaskContext, Transform};
+use penstock_connect::{
+    Config, ConfigKey, Error, Problem, Settings, Sink, Source, TaskContext, Transform,
+};
 use penstock_smt::Predicate;
 
 use crate::config::ConnectorSpec;
@@ -31,7 +33,8 @@ impl Kind {
     }
 }
 
-type Build<T> = Box<dyn Fn(Settings, &TaskContext, &Services) -> Result<Box<T>, Error> + Send + Sync>;
+type Build<T> =
+    Box<dyn Fn(Settings, &TaskContext, &Services) -> Result<Box<T>, Error> + Send + Sync>;
 
 /// A plugin: its names, its configuration, and how to build it.
 struct Plugin<T: ?Sized> {
@@ -61,7 +64,9 @@ pub struct Plugins {
 
 impl fmt::Debug for Plugins {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.classes().map(|(class, ..)| class)).finish()
+        f.debug_list()
+            .entries(self.classes().map(|(class, ..)| class))
+            .finish()
     }
 }
 
@@ -76,7 +81,10 @@ impl Plugins {
         class: &'static str,
         aliases: &'static [&'static str],
         topics: fn(&Settings) -> Vec<String>,
-        build: impl Fn(C, &TaskContext, &Services) -> Result<Box<dyn Source>, Error> + Send + Sync + 'static,
+        build: impl Fn(C, &TaskContext, &Services) -> Result<Box<dyn Source>, Error>
+        + Send
+        + Sync
+        + 'static,
     ) -> Self {
         self.sources.push(plugin(class, aliases, topics, build));
         self
@@ -88,7 +96,10 @@ impl Plugins {
         mut self,
         class: &'static str,
         aliases: &'static [&'static str],
-        build: impl Fn(C, &TaskContext, &Services) -> Result<Box<dyn Sink>, Error> + Send + Sync + 'static,
+        build: impl Fn(C, &TaskContext, &Services) -> Result<Box<dyn Sink>, Error>
+        + Send
+        + Sync
+        + 'static,
     ) -> Self {
         self.sinks.push(plugin(class, aliases, no_topics, build));
         self
@@ -101,7 +112,10 @@ impl Plugins {
         class: &'static str,
         aliases: &'static [&'static str],
         topics: fn(&Settings) -> Vec<String>,
-        build: impl Fn(C, &TaskContext, &Services) -> Result<Box<dyn Transform>, Error> + Send + Sync + 'static,
+        build: impl Fn(C, &TaskContext, &Services) -> Result<Box<dyn Transform>, Error>
+        + Send
+        + Sync
+        + 'static,
     ) -> Self {
         self.transforms.push(plugin(class, aliases, topics, build));
         self
@@ -123,23 +137,43 @@ impl Plugins {
     pub(crate) fn nearest_connector(&self, class: &str) -> String {
         let known: Vec<&str> = self.connector_classes();
         let short = class.rsplit('.').next().unwrap_or(class);
-        penstock_connect::properties::nearest(short, known.iter().copied())
-            .map_or_else(|| format!("known are {}", known.join(", ")), |near| format!("did you mean {near}?"))
+        penstock_connect::properties::nearest(short, known.iter().copied()).map_or_else(
+            || format!("known are {}", known.join(", ")),
+            |near| format!("did you mean {near}?"),
+        )
     }
 
     fn connector_classes(&self) -> Vec<&'static str> {
         let sources = self.sources.iter().map(|plugin| plugin.class);
-        sources.chain(self.sinks.iter().map(|plugin| plugin.class)).chain([PIPELINE]).collect()
+        sources
+            .chain(self.sinks.iter().map(|plugin| plugin.class))
+            .chain([PIPELINE])
+            .collect()
     }
 
     /// Every class with its kind ("source", "sink", "pipeline", "transformation", "predicate"),
     /// documentation and keys.
-    pub fn classes(&self) -> impl Iterator<Item = (&'static str, &'static str, String, Vec<ConfigKey>)> + '_ {
-        let sources = self.sources.iter().map(|p| (p.class, "source", (p.doc)(), (p.keys)()));
-        let sinks = self.sinks.iter().map(|p| (p.class, "sink", (p.doc)(), (p.keys)()));
-        let transforms = self.transforms.iter().map(|p| (p.class, "transformation", (p.doc)(), (p.keys)()));
-        let pipeline =
-            (PIPELINE, "pipeline", "Reads topics, transforms their records and writes them to topics.".into(), vec![]);
+    pub fn classes(
+        &self,
+    ) -> impl Iterator<Item = (&'static str, &'static str, String, Vec<ConfigKey>)> + '_ {
+        let sources = self
+            .sources
+            .iter()
+            .map(|p| (p.class, "source", (p.doc)(), (p.keys)()));
+        let sinks = self
+            .sinks
+            .iter()
+            .map(|p| (p.class, "sink", (p.doc)(), (p.keys)()));
+        let transforms = self
+            .transforms
+            .iter()
+            .map(|p| (p.class, "transformation", (p.doc)(), (p.keys)()));
+        let pipeline = (
+            PIPELINE,
+            "pipeline",
+            "Reads topics, transforms their records and writes them to topics.".into(),
+            vec![],
+        );
         sources.chain(sinks).chain([pipeline]).chain(transforms)
     }
 
@@ -155,10 +189,18 @@ impl Plugins {
             .iter()
             .find(|p| p.answers_to(class))
             .map(|p| (p.keys, p.check))
-            .or_else(|| self.sinks.iter().find(|p| p.answers_to(class)).map(|p| (p.keys, p.check)));
+            .or_else(|| {
+                self.sinks
+                    .iter()
+                    .find(|p| p.answers_to(class))
+                    .map(|p| (p.keys, p.check))
+            });
         let keys = known_and_check.map_or_else(Vec::new, |(keys, _)| keys());
         let unknown = |settings: &Settings, problems: &mut Vec<Problem>| {
-            let known = keys.iter().map(|key| key.name.as_str()).chain(common.iter().map(String::as_str));
+            let known = keys
+                .iter()
+                .map(|key| key.name.as_str())
+                .chain(common.iter().map(String::as_str));
             settings.report_unknown(known, problems);
         };
         match known_and_check {
@@ -173,7 +215,11 @@ impl Plugins {
                     unknown(&left, &mut ours);
                     for problem in found {
                         let better = ours.iter().find(|other| other.key == problem.key).cloned();
-                        problems.push(better.filter(|_| problem.message.starts_with("unknown key")).unwrap_or(problem));
+                        problems.push(
+                            better
+                                .filter(|_| problem.message.starts_with("unknown key"))
+                                .unwrap_or(problem),
+                        );
                     }
                 }
             }
@@ -181,19 +227,34 @@ impl Plugins {
         }
     }
 
-    pub(crate) fn check_transform(&self, class: &str, line: usize, settings: Settings) -> Result<(), Vec<Problem>> {
-        if let Some(plugin) = self.transforms.iter().find(|plugin| plugin.answers_to(class)) {
+    pub(crate) fn check_transform(
+        &self,
+        class: &str,
+        line: usize,
+        settings: Settings,
+    ) -> Result<(), Vec<Problem>> {
+        if let Some(plugin) = self
+            .transforms
+            .iter()
+            .find(|plugin| plugin.answers_to(class))
+        {
             return (plugin.check)(settings);
         }
         match penstock_smt::check_transform(class, settings.clone()) {
             Some(result) => result,
             None => {
-                let known: Vec<&str> = self.transforms.iter().map(|p| p.class).chain(penstock_smt::names()).collect();
+                let known: Vec<&str> = self
+                    .transforms
+                    .iter()
+                    .map(|p| p.class)
+                    .chain(penstock_smt::names())
+                    .collect();
                 let short = class.rsplit('.').next().unwrap_or(class);
-                let hint = penstock_connect::properties::nearest(short, known.iter().copied()).map_or_else(
-                    || format!("known are {}", known.join(", ")),
-                    |near| format!("did you mean {near}?"),
-                );
+                let hint = penstock_connect::properties::nearest(short, known.iter().copied())
+                    .map_or_else(
+                        || format!("known are {}", known.join(", ")),
+                        |near| format!("did you mean {near}?"),
+                    );
                 Err(vec![settings.problem_at(
                     line,
                     Some("type".to_owned()),
@@ -203,10 +264,16 @@ impl Plugins {
         }
     }
 
-    pub(crate) fn check_predicate(&self, class: &str, settings: Settings) -> Result<(), Vec<Problem>> {
+    pub(crate) fn check_predicate(
+        &self,
+        class: &str,
+        settings: Settings,
+    ) -> Result<(), Vec<Problem>> {
         match penstock_smt::predicate(class, settings.clone()) {
             Some(result) => result.map(|_| ()),
-            None => Err(vec![settings.problem("type", format!("unknown predicate {class}"))]),
+            None => Err(vec![
+                settings.problem("type", format!("unknown predicate {class}")),
+            ]),
         }
     }
 
@@ -216,7 +283,13 @@ impl Plugins {
         context: &TaskContext,
         services: &Services,
     ) -> Result<Box<dyn Source>, Error> {
-        build(&self.sources, &spec.common.class, spec.plugin.clone(), context, services)
+        build(
+            &self.sources,
+            &spec.common.class,
+            spec.plugin.clone(),
+            context,
+            services,
+        )
     }
 
     pub(crate) fn build_sink(
@@ -225,7 +298,13 @@ impl Plugins {
         context: &TaskContext,
         services: &Services,
     ) -> Result<Box<dyn Sink>, Error> {
-        build(&self.sinks, &spec.common.class, spec.plugin.clone(), context, services)
+        build(
+            &self.sinks,
+            &spec.common.class,
+            spec.plugin.clone(),
+            context,
+            services,
+        )
     }
 
     pub(crate) fn build_transform(
@@ -235,7 +314,11 @@ impl Plugins {
         context: &TaskContext,
         services: &Services,
     ) -> Result<Box<dyn Transform>, Error> {
-        if self.transforms.iter().any(|plugin| plugin.answers_to(class)) {
+        if self
+            .transforms
+            .iter()
+            .any(|plugin| plugin.answers_to(class))
+        {
             return build(&self.transforms, class, settings, context, services);
         }
         match penstock_smt::transform(class, settings, context) {
@@ -245,7 +328,11 @@ impl Plugins {
         }
     }
 
-    pub(crate) fn build_predicate(&self, class: &str, settings: Settings) -> Result<Box<dyn Predicate>, Error> {
+    pub(crate) fn build_predicate(
+        &self,
+        class: &str,
+        settings: Settings,
+    ) -> Result<Box<dyn Predicate>, Error> {
         match penstock_smt::predicate(class, settings) {
             Some(result) => result.map_err(|problems| config_error(&problems)),
             None => Err(Error::never(format!("unknown predicate {class}"))),
@@ -263,7 +350,10 @@ impl Plugins {
     /// Topics that the connector's transforms write, as far as their settings tell.
     pub(crate) fn transform_topics(&self, spec: &ConnectorSpec) -> Vec<String> {
         let topics = |transform: &crate::config::TransformSpec| {
-            let plugin = self.transforms.iter().find(|plugin| plugin.answers_to(&transform.class));
+            let plugin = self
+                .transforms
+                .iter()
+                .find(|plugin| plugin.answers_to(&transform.class));
             plugin.map_or_else(Vec::new, |plugin| (plugin.topics)(&transform.settings))
         };
         spec.transforms.iter().flat_map(topics).collect()
@@ -272,19 +362,38 @@ impl Plugins {
     /// Full keys of a connector that are secret by their declaration.
     pub(crate) fn secret_keys(&self, spec: &ConnectorSpec) -> Vec<String> {
         let of = |keys: Vec<ConfigKey>, prefix: String| {
-            keys.into_iter().filter(|key| key.secret).map(move |key| format!("{prefix}{}", key.name))
+            keys.into_iter()
+                .filter(|key| key.secret)
+                .map(move |key| format!("{prefix}{}", key.name))
         };
         let class = &spec.common.class;
         let mut secret = Vec::new();
-        for keys in self.sources.iter().filter(|p| p.answers_to(class)).map(|p| p.keys) {
+        for keys in self
+            .sources
+            .iter()
+            .filter(|p| p.answers_to(class))
+            .map(|p| p.keys)
+        {
             secret.extend(of(keys(), String::new()));
         }
-        for keys in self.sinks.iter().filter(|p| p.answers_to(class)).map(|p| p.keys) {
+        for keys in self
+            .sinks
+            .iter()
+            .filter(|p| p.answers_to(class))
+            .map(|p| p.keys)
+        {
             secret.extend(of(keys(), String::new()));
         }
         for transform in &spec.transforms {
-            for plugin in self.transforms.iter().filter(|p| p.answers_to(&transform.class)) {
-                secret.extend(of((plugin.keys)(), format!("transforms.{}.", transform.name)));
+            for plugin in self
+                .transforms
+                .iter()
+                .filter(|p| p.answers_to(&transform.class))
+            {
+                secret.extend(of(
+                    (plugin.keys)(),
+                    format!("transforms.{}.", transform.name),
+                ));
             }
         }
         secret
@@ -331,5 +440,11 @@ fn build<T: ?Sized>(
 }
 
 fn config_error(problems: &[Problem]) -> Error {
-    Error::never(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    Error::never(
+        problems
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n"),
+    )
 }

@@ -13,33 +13,61 @@ pub(crate) fn markdown(plugins: &Plugins) -> String {
         "# Configuration\n\nMade from the program by `penstock reference`; every key stands here with its default. \
          Values may hold\n`${env:VAR}`, `${file:path:key}` and `${directory:dir:file}`. An unknown key is an error.\n",
     );
-    section(&mut out, "## The worker's file", &WorkerConfig::doc(), &WorkerConfig::keys());
+    section(
+        &mut out,
+        "## The worker's file",
+        &WorkerConfig::doc(),
+        &WorkerConfig::keys(),
+    );
     out.push_str(
         "\nWith `bootstrap.servers`, settings of the Kafka client may stand beside these, by the Java client's names \
          (`security.protocol`,\n`sasl.jaas.config`, `ssl.truststore.location` …), also with `producer.`, `consumer.` \
          and `admin.` before them.\n",
     );
-    section(&mut out, "## Every connector", &ConnectorConfig::doc(), &ConnectorConfig::keys());
+    section(
+        &mut out,
+        "## Every connector",
+        &ConnectorConfig::doc(),
+        &ConnectorConfig::keys(),
+    );
     out.push_str(
         "\nEach name in `transforms` has `transforms.<name>.type` and may have `transforms.<name>.predicate` and \
          `transforms.<name>.negate`;\neach name in `predicates` has `predicates.<name>.type`. Converters take \
          `schemas.enable` (Json) below their key.\n",
     );
-    for (heading, wanted) in
-        [("## Connectors", &["source", "sink", "pipeline"][..]), ("## Transforms", &["transformation"][..])]
-    {
+    for (heading, wanted) in [
+        ("## Connectors", &["source", "sink", "pipeline"][..]),
+        ("## Transforms", &["transformation"][..]),
+    ] {
         let _ = writeln!(out, "\n{heading}");
-        for (class, kind, doc, keys) in plugins.classes().filter(|(_, kind, ..)| wanted.contains(kind)) {
-            let title = if kind == "transformation" { class.to_owned() } else { format!("{class} ({kind})") };
+        for (class, kind, doc, keys) in plugins
+            .classes()
+            .filter(|(_, kind, ..)| wanted.contains(kind))
+        {
+            let title = if kind == "transformation" {
+                class.to_owned()
+            } else {
+                format!("{class} ({kind})")
+            };
             section(&mut out, &format!("### {title}"), &doc, &keys);
         }
     }
     for class in penstock_smt::SUPPORTED {
-        section(&mut out, &format!("### {}", class.name), &(class.doc)(), &(class.keys)());
+        section(
+            &mut out,
+            &format!("### {}", class.name),
+            &(class.doc)(),
+            &(class.keys)(),
+        );
     }
     out.push_str("\n## Predicates\n");
     for class in penstock_smt::SUPPORTED_PREDICATES {
-        section(&mut out, &format!("### {}", class.name), &(class.doc)(), &(class.keys)());
+        section(
+            &mut out,
+            &format!("### {}", class.name),
+            &(class.doc)(),
+            &(class.keys)(),
+        );
     }
     out
 }
@@ -58,7 +86,12 @@ fn section(out: &mut String, heading: &str, doc: &str, keys: &[ConfigKey]) {
             None => String::new(),
         };
         let doc = key.doc.replace('|', "\\|");
-        let _ = writeln!(out, "| `{}` | {} | {default} | {doc} |", key.name, key.kind.replace('|', "\\|"));
+        let _ = writeln!(
+            out,
+            "| `{}` | {} | {default} | {doc} |",
+            key.name,
+            key.kind.replace('|', "\\|")
+        );
     }
 }
 
@@ -72,6 +105,9 @@ mod tests {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
         let written = std::fs::read_to_string(path).unwrap_or_default();
         let expected = markdown(&Plugins::builtin());
-        assert!(written == expected, "docs/configuration.md is old: run `cargo run -- reference > docs/configuration.md`");
+        assert!(
+            written == expected,
+            "docs/configuration.md is old: run `cargo run -- reference > docs/configuration.md`"
+        );
     }
 }

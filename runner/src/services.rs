@@ -23,7 +23,7 @@ pub struct Services {
     /// Topics, groups and transactions.
     pub broker: Arc<dyn Broker>,
     /// Schemas.
-    pub registry: Arc<RegistryClient>,
+    pub registry: RegistryClient,
     /// Event contracts.
     pub contracts: Arc<Contracts>,
     /// The worker's metrics.
@@ -41,7 +41,7 @@ impl Services {
     pub(crate) fn new(
         worker: WorkerConfig,
         broker: Arc<dyn Broker>,
-        registry: Arc<RegistryClient>,
+        registry: RegistryClient,
         registry_address: Option<SocketAddr>,
         contracts: Arc<Contracts>,
     ) -> std::io::Result<Self> {
@@ -62,21 +62,15 @@ impl Services {
 
     /// The key store, opened when first needed.
     pub async fn keys(&self) -> Result<Arc<KeyStore>, Error> {
-        self.keys.get_or_try_init(|| crate::key_store::open(self)).await.cloned()
-    }
-
-    /// The key store if something has opened it already.
-    pub(crate) fn opened_keys(&self) -> Option<&Arc<KeyStore>> {
-        self.keys.get()
+        self.keys
+            .get_or_try_init(|| crate::key_store::open(self))
+            .await
+            .cloned()
     }
 
     /// As [`Services::keys`], for code on a thread of its own (where plugins are built).
     pub fn keys_blocking(&self) -> Result<Arc<KeyStore>, Error> {
         self.handle.block_on(self.keys())
-    }
-
-    async fn open_keys(&self) -> Result<Arc<KeyStore>, Error> {
-        crate::key_store::open(self).await
     }
 
     /// Whether the worker has event contracts: its records may then hold personal data.
@@ -103,13 +97,17 @@ impl Services {
     /// keep throughput and start-up reasonable.
     pub(crate) fn consumer_budget(&self) -> usize {
         let consumers = self.consumers.load(Ordering::Relaxed);
-        let share = usize::try_from(self.worker.memory_budget.0).unwrap_or(usize::MAX) / 2 / consumers;
+        let share =
+            usize::try_from(self.worker.memory_budget.0).unwrap_or(usize::MAX) / 2 / consumers;
         share.clamp(256 << 10, 16 << 20)
     }
 
     /// The consumer group of a sink or pipeline.
     pub(crate) fn group_of(&self, spec: &ConnectorSpec) -> String {
-        spec.common.group.clone().unwrap_or_else(|| format!("connect-{}", spec.common.name))
+        spec.common
+            .group
+            .clone()
+            .unwrap_or_else(|| format!("connect-{}", spec.common.name))
     }
 
     /// The topics that a connector reads now: those it names, or those that match. Internal topics
@@ -136,22 +134,27 @@ impl Services {
             Converter::parse(class.as_deref(), settings, &mut Vec::new()).unwrap_or(Converter::Auto)
         };
         (
-            spec.key_converter.unwrap_or_else(|| default(&self.worker.key_converter)),
-            spec.value_converter.unwrap_or_else(|| default(&self.worker.value_converter)),
+            spec.key_converter
+                .unwrap_or_else(|| default(&self.worker.key_converter)),
+            spec.value_converter
+                .unwrap_or_else(|| default(&self.worker.value_converter)),
         )
     }
 }
 
 impl std::fmt::Debug for Services {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Services").field("broker", &self.broker.kind()).finish_non_exhaustive()
+        f.debug_struct("Services")
+            .field("broker", &self.broker.kind())
+            .finish_non_exhaustive()
     }
 }
 
 /// Whether the pattern matches the whole name, as Java's `matches` does.
 fn full_match(regex: &regex::Regex, name: &str) -> bool {
     // The leftmost match may be shorter than another one that spans the name, so anchor it.
-    regex::Regex::new(&format!("^(?:{})$", regex.as_str())).is_ok_and(|anchored| anchored.is_match(name))
+    regex::Regex::new(&format!("^(?:{})$", regex.as_str()))
+        .is_ok_and(|anchored| anchored.is_match(name))
 }
 
 /// An id that stays with the data directory.
@@ -199,7 +202,11 @@ mod tests {
             ("a|ab", "ab", true),
             ("emo", "demo", false),
         ] {
-            assert_eq!(full_match(&regex::Regex::new(pattern).unwrap(), name), expected, "{pattern} {name}");
+            assert_eq!(
+                full_match(&regex::Regex::new(pattern).unwrap(), name),
+                expected,
+                "{pattern} {name}"
+            );
         }
     }
 

@@ -43,6 +43,9 @@ impl TaskStatus {
     }
 
     pub(crate) fn get(&self) -> (State, Option<String>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }

@@ -1,7 +1,6 @@
 //! The worker: starts broker, registry, contracts and connectors from what the files say, and stops
 //! them again.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,29 +37,48 @@ impl Worker {
     /// Starts everything. Connectors run when this returns; those that cannot start say so in their
     /// status.
     pub(crate) async fn start(loaded: Loaded, plugins: Plugins) -> Result<Self, StartError> {
-        let Loaded { worker, client, connectors, .. } = loaded;
+        let Loaded {
+            worker,
+            client,
+            connectors,
+            ..
+        } = loaded;
         // The listener first: a second worker on the same address stops before it touches anything.
-        let listener = rest::bind(worker.listeners.0).await.map_err(|e| StartError::one("listeners", e))?;
-        let broker = open_broker(&worker, &client).await?;
+        let listener = rest::bind(worker.listeners.0)
+            .await
+            .map_err(|e| StartError::one("listeners", e))?;
+        let broker = open_broker(&worker, client).await?;
         let (registry, registry_address) = open_registry(&worker).await?;
         let contracts = load_contracts(&worker)?;
         if let Some(dir) = &worker.schemas_dir {
             penstock_registry::register_dir(&registry, dir)
                 .await
-                .map_err(|problems| StartError(problems.iter().map(ToString::to_string).collect()))?;
+                .map_err(|problems| {
+                    StartError(problems.iter().map(ToString::to_string).collect())
+                })?;
         }
-        let services = Services::new(worker, broker, Arc::new(registry), registry_address, contracts)
+        let services = Services::new(worker, broker, registry, registry_address, contracts)
             .map_err(|e| StartError::one("data.dir", e))?;
         let services = Arc::new(services);
         make_internal_topics(&services).await?;
         let connectors_given = connectors;
         let plugins = Arc::new(plugins);
         let connectors = Connectors::new(services.clone(), plugins.clone());
-        let stored = blocking(&services, |services| config_store::Store::open(services.broker.clone())).await;
+        let stored = blocking(&services, |services| {
+            config_store::Store::open(services.broker.clone())
+        })
+        .await;
         let stored = stored.map_err(|e| StartError::one(config_store::TOPIC, e))?;
-        connectors.restore(stored, connectors_given).await.map_err(|e| StartError(vec![e]))?;
+        connectors
+            .restore(stored, connectors_given)
+            .await
+            .map_err(|e| StartError(vec![e]))?;
         let server = rest::serve(listener, connectors.clone(), services.clone(), plugins);
-        Ok(Self { services, connectors, server })
+        Ok(Self {
+            services,
+            connectors,
+            server,
+        })
     }
 
     /// Where the worker's own listener is.
@@ -83,19 +101,21 @@ impl Worker {
 
 async fn open_broker(
     worker: &WorkerConfig,
-    client: &BTreeMap<String, String>,
+    client: kafka::ClientSettings,
 ) -> Result<Arc<dyn Broker>, StartError> {
-    let (worker, client) = (worker.clone(), client.clone());
-    let opened = tokio::task::spawn_blocking(move || -> penstock_broker::Result<Arc<dyn Broker>> {
-        if worker.bootstrap_servers.is_some() {
-            let broker = kafka::KafkaBroker::connect(&client)?;
-            broker.reachable(Duration::from_secs(30))?;
-            return Ok(Arc::new(broker));
-        }
-        let mut settings = embedded::EmbeddedSettings::new(worker.data_dir.join("log"));
-        settings.cache_bytes = usize::try_from(worker.memory_budget.0 / 8).unwrap_or(usize::MAX);
-        Ok(Arc::new(embedded::EmbeddedBroker::open(&settings)?))
-    });
+    let worker = worker.clone();
+    let opened =
+        tokio::task::spawn_blocking(move || -> penstock_broker::Result<Arc<dyn Broker>> {
+            if worker.bootstrap_servers.is_some() {
+                let broker = kafka::KafkaBroker::new(client)?;
+                broker.reachable(Duration::from_secs(30))?;
+                return Ok(Arc::new(broker));
+            }
+            let mut settings = embedded::EmbeddedSettings::new(worker.data_dir.join("log"));
+            settings.cache_bytes =
+                usize::try_from(worker.memory_budget.0 / 8).unwrap_or(usize::MAX);
+            Ok(Arc::new(embedded::EmbeddedBroker::open(&settings)?))
+        });
     match opened.await {
         Ok(Ok(broker)) => Ok(broker),
         Ok(Err(error)) => Err(StartError(vec![error.to_string()])),
@@ -111,21 +131,28 @@ async fn open_registry(
         let listen = worker.registry_listen.0;
         let listener = tokio::net::TcpListener::bind(listen)
             .await
-            .map_err(|error| StartError::one("registry.listen", format!("cannot listen on {listen}: {error}")))?;
+            .map_err(|error| {
+                StartError::one(
+                    "registry.listen",
+                    format!("cannot listen on {listen}: {error}"),
+                )
+            })?;
         let address = listener.local_addr().map_err(|e| failed(&e))?;
         std::fs::create_dir_all(&worker.data_dir).map_err(|e| StartError::one("data.dir", e))?;
-        let store = penstock_registry::Store::open(&worker.data_dir.join("registry.redb")).map_err(|e| failed(&e))?;
+        let store = penstock_registry::Store::open(&worker.data_dir.join("registry.redb"))
+            .map_err(|e| failed(&e))?;
         let router = penstock_registry::router(Arc::new(store));
         tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, router).await {
                 tracing::error!("the embedded registry stopped: {error}");
             }
         });
-        let client =
-            RegistryClient::new(RegistryConfig::new([format!("http://{address}")])).map_err(|e| failed(&e))?;
+        let client = RegistryClient::new(RegistryConfig::new([format!("http://{address}")]))
+            .map_err(|e| failed(&e))?;
         return Ok((client, Some(address)));
     };
-    let mut config = RegistryConfig::new(urls.split(',').map(str::trim).filter(|url| !url.is_empty()));
+    let mut config =
+        RegistryConfig::new(urls.split(',').map(str::trim).filter(|url| !url.is_empty()));
     if let Some(info) = &worker.registry_user_info {
         let (user, password) = info.reveal().split_once(':').unwrap_or((info.reveal(), ""));
         config.auth = penstock_registry::Auth::Basic {
@@ -172,7 +199,11 @@ pub(crate) async fn blocking<T: Send + 'static>(
 }
 
 /// Topics that connectors write, with as many partitions as they need.
-pub(crate) fn make_topics(services: &Services, spec: &ConnectorSpec, written: &[String]) -> penstock_broker::Result<()> {
+pub(crate) fn make_topics(
+    services: &Services,
+    spec: &ConnectorSpec,
+    written: &[String],
+) -> penstock_broker::Result<()> {
     let inputs = services.topics_of(spec)?;
     let input_partitions = inputs
         .iter()

@@ -159,6 +159,19 @@ impl Settings {
         self.entries.get(key)
     }
 
+    /// Sets a value, in the place of one that is given.
+    pub fn set(&mut self, key: &str, value: &str) {
+        let line = self.entries.get(key).map_or(0, |setting| setting.line);
+        self.entries.insert(
+            key.to_owned(),
+            Setting {
+                written: value.to_owned(),
+                line,
+                resolved: None,
+            },
+        );
+    }
+
     /// Takes a value out.
     pub fn take(&mut self, key: &str) -> Option<Setting> {
         self.entries.remove(key)

@@ -16,7 +16,10 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(worker: &str) -> Self {
-        Self { base: worker.trim_end_matches('/').to_owned(), http: reqwest::Client::new() }
+        Self {
+            base: worker.trim_end_matches('/').to_owned(),
+            http: reqwest::Client::new(),
+        }
     }
 
     pub(super) async fn get(&self, path: &str) -> Result<Value, CliError> {
@@ -32,14 +35,23 @@ impl Client {
     }
 
     /// The answer's text, for what is not JSON.
-    pub(super) async fn text(&self, method: Method, path: &str, body: Option<String>) -> Result<String, CliError> {
-        let mut request =
-            self.http.request(method, format!("{}{path}", self.base)).timeout(Duration::from_secs(60));
+    pub(super) async fn text(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<String>,
+    ) -> Result<String, CliError> {
+        let mut request = self
+            .http
+            .request(method, format!("{}{path}", self.base))
+            .timeout(Duration::from_secs(60));
         if let Ok(token) = std::env::var("PENSTOCK_TOKEN") {
             request = request.bearer_auth(token);
         }
         if let Some(body) = body {
-            request = request.header("content-type", "application/json").body(body);
+            request = request
+                .header("content-type", "application/json")
+                .body(body);
         }
         let response = request.send().await.map_err(|error| {
             let why = if error.is_connect() { "nothing answers there".to_owned() } else { error.to_string() };
@@ -63,22 +75,37 @@ impl Client {
         }))
     }
 
-    async fn call(&self, method: Method, path: &str, body: Option<String>) -> Result<Value, CliError> {
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<String>,
+    ) -> Result<Value, CliError> {
         let text = self.text(method, path, body).await?;
         if text.is_empty() {
             return Ok(Value::Null);
         }
-        serde_json::from_str(&text).map_err(|error| CliError(format!("the worker's answer is not JSON: {error}")))
+        serde_json::from_str(&text)
+            .map_err(|error| CliError(format!("the worker's answer is not JSON: {error}")))
     }
 
     /// Settings of the first connector of a class, to find where it listens.
-    pub(super) async fn connector_setting(&self, class: &str, key: &str) -> Result<Option<String>, CliError> {
+    pub(super) async fn connector_setting(
+        &self,
+        class: &str,
+        key: &str,
+    ) -> Result<Option<String>, CliError> {
         let all = self.get("/connectors?expand=info").await?;
-        let found = all.as_object().into_iter().flatten().find_map(|(_, connector)| {
-            let config = &connector["info"]["config"];
-            let given = config["connector.class"].as_str()?;
-            (given == class || given.ends_with(&format!(".{class}"))).then(|| config[key].as_str().map(str::to_owned))?
-        });
+        let found = all
+            .as_object()
+            .into_iter()
+            .flatten()
+            .find_map(|(_, connector)| {
+                let config = &connector["info"]["config"];
+                let given = config["connector.class"].as_str()?;
+                (given == class || given.ends_with(&format!(".{class}")))
+                    .then(|| config[key].as_str().map(str::to_owned))?
+            });
         Ok(found)
     }
 }

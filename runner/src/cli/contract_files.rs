@@ -20,7 +20,9 @@ pub(super) fn check(worker: &WorkerConfig) -> Vec<String> {
                     let references: Vec<(String, Arc<Schema>)> = file
                         .references
                         .iter()
-                        .filter_map(|(name, target)| Some((name.clone(), schemas.get(target.as_str())?.clone())))
+                        .filter_map(|(name, target)| {
+                            Some((name.clone(), schemas.get(target.as_str())?.clone()))
+                        })
                         .collect();
                     let parsed = match file.kind {
                         SchemaKind::Avro => Schema::avro(&file.text, &references),
@@ -40,7 +42,12 @@ pub(super) fn check(worker: &WorkerConfig) -> Vec<String> {
                 for contract in contracts {
                     // A schema that is not on disk may be in the registry.
                     if let Some(schema) = schemas.get(contract.schema_ref.as_str()) {
-                        problems.extend(contract.check_schema(schema).iter().map(ToString::to_string));
+                        problems.extend(
+                            contract
+                                .check_schema(schema)
+                                .iter()
+                                .map(ToString::to_string),
+                        );
                     }
                 }
             }

@@ -26,7 +26,9 @@ impl Egress {
         let base = match self.from {
             Some(base) => base,
             None => {
-                let listen = client.connector_setting("WebSocketSink", "ws.listen").await?;
+                let listen = client
+                    .connector_setting("WebSocketSink", "ws.listen")
+                    .await?;
                 let listen = listen.ok_or_else(|| {
                     CliError(
                         "the worker has no WebSocketSink to look through; add one (see egress.properties of the demo)"
@@ -39,7 +41,9 @@ impl Egress {
         let url = format!("{}/ws/{}", base.trim_end_matches('/'), self.stream);
         let mut request = url.as_str().into_client_request()?;
         if let Ok(token) = std::env::var("PENSTOCK_TOKEN") {
-            request.headers_mut().insert("authorization", format!("Bearer {token}").parse()?);
+            request
+                .headers_mut()
+                .insert("authorization", format!("Bearer {token}").parse()?);
         }
         let (mut socket, _) = tokio_tungstenite::connect_async(request)
             .await

@@ -83,7 +83,9 @@ impl DeadLetters {
                     .to_owned(),
             ));
         }
-        let letters = client.get(&format!("/dead-letters/{}?reveal=true", self.topic)).await?;
+        let letters = client
+            .get(&format!("/dead-letters/{}?reveal=true", self.topic))
+            .await?;
         for letter in letters.as_array().into_iter().flatten() {
             output::line(&letter.to_string());
         }

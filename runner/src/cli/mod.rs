@@ -19,10 +19,21 @@ use crate::plugins::Plugins;
 
 /// Events in, checked against contracts, encrypted, and out again only where consent allows.
 #[derive(Debug, Parser)]
-#[command(name = "penstock", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    name = "penstock",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
 struct Cli {
     /// The worker to talk to.
-    #[arg(long, global = true, default_value = "http://127.0.0.1:8083", env = "PENSTOCK_WORKER", value_name = "URL")]
+    #[arg(
+        long,
+        global = true,
+        default_value = "http://127.0.0.1:8083",
+        env = "PENSTOCK_WORKER",
+        value_name = "URL"
+    )]
     worker: String,
     /// How to print: a table for people, JSON for programs.
     #[arg(short, long, global = true, value_enum, default_value_t = output::Format::Table)]
@@ -75,7 +86,10 @@ enum Command {
 /// told on standard error.
 pub fn main(plugins: Plugins) -> ExitCode {
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start: {error}")),
     };
@@ -132,7 +146,12 @@ async fn dispatch(cli: Cli, plugins: Plugins) -> CliResult {
             Ok(())
         }
         Command::Completion { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "penstock", &mut std::io::stdout());
+            clap_complete::generate(
+                shell,
+                &mut Cli::command(),
+                "penstock",
+                &mut std::io::stdout(),
+            );
             Ok(())
         }
     }

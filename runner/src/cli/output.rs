@@ -27,8 +27,14 @@ pub(super) fn rows(format: Format, value: &Value, columns: &[&str]) {
     let one = std::slice::from_ref(value);
     let rows = value.as_array().map_or(one, Vec::as_slice);
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(columns.iter().map(|column| column.to_uppercase().replace('_', " ")));
+    table
+        .load_preset(presets::UTF8_HORIZONTAL_ONLY)
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(
+        columns
+            .iter()
+            .map(|column| column.to_uppercase().replace('_', " ")),
+    );
     for row in rows {
         table.add_row(columns.iter().map(|column| cell(&row[*column])));
     }

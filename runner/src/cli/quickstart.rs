@@ -36,11 +36,26 @@ pub(super) struct Quickstart {
 
 /// The demo's files, by their path in its directory.
 const FILES: &[(&str, &str)] = &[
-    ("worker.properties", include_str!("../../../tests/acceptance/demo/worker.properties")),
-    ("gateway.properties", include_str!("../../../tests/acceptance/demo/gateway.properties")),
-    ("demo-2.properties", include_str!("../../../tests/acceptance/demo/demo-2.properties")),
-    ("files.properties", include_str!("../../../tests/acceptance/demo/files.properties")),
-    ("egress.properties", include_str!("../../../tests/acceptance/demo/egress.properties")),
+    (
+        "worker.properties",
+        include_str!("../../../tests/acceptance/demo/worker.properties"),
+    ),
+    (
+        "gateway.properties",
+        include_str!("../../../tests/acceptance/demo/gateway.properties"),
+    ),
+    (
+        "demo-2.properties",
+        include_str!("../../../tests/acceptance/demo/demo-2.properties"),
+    ),
+    (
+        "files.properties",
+        include_str!("../../../tests/acceptance/demo/files.properties"),
+    ),
+    (
+        "egress.properties",
+        include_str!("../../../tests/acceptance/demo/egress.properties"),
+    ),
     (
         "schemas/streammachine/demo/1.0.2.avsc",
         include_str!("../../../tests/acceptance/demo/schemas/streammachine/demo/1.0.2.avsc"),
@@ -64,15 +79,23 @@ impl Quickstart {
         let dir = std::fs::canonicalize(&self.dir)?;
         // The files name their folders relative to where they are.
         std::env::set_current_dir(&dir)?;
-        let files: Vec<String> =
-            FILES.iter().map(|(name, _)| (*name).to_owned()).filter(|name| name.ends_with(".properties")).collect();
+        let files: Vec<String> = FILES
+            .iter()
+            .map(|(name, _)| (*name).to_owned())
+            .filter(|name| name.ends_with(".properties"))
+            .collect();
         let loaded = config::load(&files, &plugins).map_err(super::validate::report)?;
-        let worker = Worker::start(loaded, plugins).await.map_err(|error| CliError(error.to_string()))?;
+        let worker = Worker::start(loaded, plugins)
+            .await
+            .map_err(|error| CliError(error.to_string()))?;
         let shown = watch_and_send(&addresses, self.rate, self.time).await;
         worker.stop().await;
         let shown = shown?;
         output::line(&format!("\n{}", shown.summary()));
-        output::line(&format!("Everything is in {}: files in out/, keys and topics in data/.", self.dir.display()));
+        output::line(&format!(
+            "Everything is in {}: files in out/, keys and topics in data/.",
+            self.dir.display()
+        ));
         output::line(&format!(
             "Go on with: cd {} && penstock run worker.properties *.properties",
             self.dir.display()
@@ -101,7 +124,8 @@ fn lay_out(dir: &Path) -> Result<HashMap<&'static str, String>, CliError> {
         for (given, chosen) in &addresses {
             text = text.replace(given, chosen);
         }
-        std::fs::write(&path, text).map_err(|error| CliError(format!("cannot write {}: {error}", path.display())))?;
+        std::fs::write(&path, text)
+            .map_err(|error| CliError(format!("cannot write {}: {error}", path.display())))?;
     }
     Ok(addresses)
 }
@@ -120,7 +144,9 @@ const KEPT: usize = 2000;
 impl Shown {
     fn summary(&self) -> String {
         let [sent, demo, derived] = self.counts;
-        format!("{sent} events sent, {demo} in demo (encrypted), {derived} in demo-2 (consent level 2 or higher)")
+        format!(
+            "{sent} events sent, {demo} in demo (encrypted), {derived} in demo-2 (consent level 2 or higher)"
+        )
     }
 
     fn note(map: &mut HashMap<i64, Value>, event: Value) {
@@ -135,7 +161,9 @@ impl Shown {
     /// One event with enough consent and one without, each as it was sent and as it came out.
     fn table(&self) -> String {
         let mut table = Table::new();
-        table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+        table
+            .load_preset(presets::UTF8_HORIZONTAL_ONLY)
+            .set_content_arrangement(ContentArrangement::Dynamic);
         if !std::io::stdout().is_terminal() {
             table.set_width(150);
         }
@@ -148,24 +176,46 @@ impl Shown {
         ]);
         let example = |consents: bool| {
             self.sent_by_nonce.iter().find(|(nonce, event)| {
-                let highest = event["strmMeta"]["consentLevels"].as_array().and_then(|l| l.last()?.as_i64());
+                let highest = event["strmMeta"]["consentLevels"]
+                    .as_array()
+                    .and_then(|l| l.last()?.as_i64());
                 let out = self.derived.contains_key(nonce);
                 self.demo.contains_key(nonce) && out == consents && (highest >= Some(2)) == consents
             })
         };
         for consents in [true, false] {
-            let Some((nonce, event)) = example(consents) else { continue };
+            let Some((nonce, event)) = example(consents) else {
+                continue;
+            };
             let levels = |event: &Value| event["strmMeta"]["consentLevels"].to_string();
             let row = |field: &str, get: &dyn Fn(&Value) -> String| {
                 let out = self.derived.get(nonce).map_or_else(
-                    || if field == "consentLevels" { "(no consent: not here)".to_owned() } else { String::new() },
+                    || {
+                        if field == "consentLevels" {
+                            "(no consent: not here)".to_owned()
+                        } else {
+                            String::new()
+                        }
+                    },
                     get,
                 );
-                [field.to_owned(), get(event), self.demo.get(nonce).map(get).unwrap_or_default(), out]
+                [
+                    field.to_owned(),
+                    get(event),
+                    self.demo.get(nonce).map(get).unwrap_or_default(),
+                    out,
+                ]
             };
             table.add_row(row("consentLevels", &levels));
-            for field in ["uniqueIdentifier", "consistentValue", "someSensitiveValue", "notSensitiveValue"] {
-                table.add_row(row(field, &|event| event[field].as_str().unwrap_or("null").to_owned()));
+            for field in [
+                "uniqueIdentifier",
+                "consistentValue",
+                "someSensitiveValue",
+                "notSensitiveValue",
+            ] {
+                table.add_row(row(field, &|event| {
+                    event[field].as_str().unwrap_or("null").to_owned()
+                }));
             }
         }
         table.trim_fmt()
@@ -177,7 +227,12 @@ async fn watch_and_send(
     rate: f64,
     time: Option<Duration>,
 ) -> Result<Shown, CliError> {
-    let at = |address: &str| addresses.get(address).cloned().unwrap_or_else(|| address.to_owned());
+    let at = |address: &str| {
+        addresses
+            .get(address)
+            .cloned()
+            .unwrap_or_else(|| address.to_owned())
+    };
     let shown = Arc::new(Mutex::new(Shown::default()));
     let lock = || shown.lock().unwrap_or_else(PoisonError::into_inner);
     wait_for(&at(EGRESS)).await?;
@@ -191,19 +246,35 @@ async fn watch_and_send(
         let shown = shown.clone();
         watchers.push(tokio::spawn(async move {
             while let Some(Ok(message)) = socket.next().await {
-                let Message::Text(text) = message else { continue };
-                let Ok(event) = serde_json::from_str::<Value>(text.as_str()) else { continue };
+                let Message::Text(text) = message else {
+                    continue;
+                };
+                let Ok(event) = serde_json::from_str::<Value>(text.as_str()) else {
+                    continue;
+                };
                 let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
                 shown.counts[index] += 1;
-                let map = if index == 1 { &mut shown.demo } else { &mut shown.derived };
+                let map = if index == 1 {
+                    &mut shown.demo
+                } else {
+                    &mut shown.derived
+                };
                 Shown::note(map, event);
             }
         }));
     }
-    let sender = Sender::new(&format!("http://{}", at(GATEWAY)), "streammachine/demo/1.0.2", None);
+    let sender = Sender::new(
+        &format!("http://{}", at(GATEWAY)),
+        "streammachine/demo/1.0.2",
+        None,
+    );
     let mut shop = Shop::new(12, "streammachine/example/1.3.0");
     let mut ticks = tokio::time::interval(Duration::from_secs_f64(1.0 / rate.clamp(0.1, 1000.0)));
-    let mut draw = tokio::time::interval(Duration::from_secs(if std::io::stdout().is_terminal() { 1 } else { 5 }));
+    let mut draw = tokio::time::interval(Duration::from_secs(if std::io::stdout().is_terminal() {
+        1
+    } else {
+        5
+    }));
     draw.tick().await;
     let end = async {
         match time {

@@ -76,7 +76,9 @@ impl Create {
                 output::rows(format, &client.post("/streams", &body).await?, STREAM);
             }
             Self::Schema { reference, file } => {
-                let avro = file.extension().is_some_and(|extension| extension == "avsc");
+                let avro = file
+                    .extension()
+                    .is_some_and(|extension| extension == "avsc");
                 let body = json!(NewSchema {
                     reference,
                     kind: if avro { "AVRO" } else { "JSON" }.to_owned(),
@@ -86,16 +88,24 @@ impl Create {
             }
             Self::Contract { file } => {
                 let text = read(&file)?;
-                let answer = client.text(reqwest::Method::POST, "/contracts", Some(text)).await;
-                let answer = answer.map_err(|error| CliError(format!("{}: {}", file.display(), error.0)))?;
+                let answer = client
+                    .text(reqwest::Method::POST, "/contracts", Some(text))
+                    .await;
+                let answer =
+                    answer.map_err(|error| CliError(format!("{}: {}", file.display(), error.0)))?;
                 output::rows(format, &serde_json::from_str(&answer)?, CONTRACT);
             }
             Self::Connector { file } => {
                 let text = read(&PathBuf::from(&file))?;
                 let settings = Settings::parse(&file, &text).map_err(super::validate::report)?;
                 let config: BTreeMap<String, String> = settings.written();
-                let name = config.get("name").cloned().ok_or_else(|| CliError(format!("{file}: name is missing")))?;
-                client.post("/connectors", &json!({"name": name, "config": config})).await?;
+                let name = config
+                    .get("name")
+                    .cloned()
+                    .ok_or_else(|| CliError(format!("{file}: name is missing")))?;
+                client
+                    .post("/connectors", &json!({"name": name, "config": config}))
+                    .await?;
                 show_connector(client, format, &name).await?;
             }
         }
@@ -104,7 +114,8 @@ impl Create {
 }
 
 fn read(file: &std::path::Path) -> Result<String, CliError> {
-    std::fs::read_to_string(file).map_err(|error| CliError(format!("cannot read {}: {error}", file.display())))
+    std::fs::read_to_string(file)
+        .map_err(|error| CliError(format!("cannot read {}: {error}", file.display())))
 }
 
 /// `list …`.
@@ -136,8 +147,12 @@ impl List {
                     output::json(&all);
                     return Ok(());
                 }
-                let rows: Vec<Value> =
-                    all.as_object().into_iter().flatten().map(|(_, entry)| connector_row(&entry["status"])).collect();
+                let rows: Vec<Value> = all
+                    .as_object()
+                    .into_iter()
+                    .flatten()
+                    .map(|(_, entry)| connector_row(&entry["status"]))
+                    .collect();
                 output::rows(format, &rows.into(), CONNECTOR);
             }
         }
@@ -148,7 +163,10 @@ impl List {
 fn connector_row(status: &Value) -> Value {
     let tasks = status["tasks"].as_array().cloned().unwrap_or_default();
     let states: Vec<Value> = tasks.iter().map(|task| task["state"].clone()).collect();
-    let trace = tasks.iter().find_map(|task| task["trace"].as_str()).unwrap_or_default();
+    let trace = tasks
+        .iter()
+        .find_map(|task| task["trace"].as_str())
+        .unwrap_or_default();
     json!({
         "name": status["name"],
         "type": status["type"],
@@ -189,10 +207,18 @@ impl Get {
     pub(super) async fn run(self, client: &Client, format: Format) -> CliResult {
         match self {
             Self::Stream { name } => {
-                output::rows(format, &client.get(&format!("/streams/{}", segment(&name))).await?, STREAM);
+                output::rows(
+                    format,
+                    &client.get(&format!("/streams/{}", segment(&name))).await?,
+                    STREAM,
+                );
             }
-            Self::Schema { reference } => output::json(&client.get(&format!("/schemas/{reference}")).await?),
-            Self::Contract { reference } => output::json(&client.get(&format!("/contracts/{reference}")).await?),
+            Self::Schema { reference } => {
+                output::json(&client.get(&format!("/schemas/{reference}")).await?)
+            }
+            Self::Contract { reference } => {
+                output::json(&client.get(&format!("/contracts/{reference}")).await?)
+            }
             Self::Connector { name } => show_connector(client, format, &name).await?,
         }
         Ok(())
@@ -200,7 +226,9 @@ impl Get {
 }
 
 async fn show_connector(client: &Client, format: Format, name: &str) -> CliResult {
-    let status = client.get(&format!("/connectors/{}/status", segment(name))).await?;
+    let status = client
+        .get(&format!("/connectors/{}/status", segment(name)))
+        .await?;
     match format {
         Format::Json => output::json(&status),
         Format::Table => output::rows(format, &connector_row(&status), CONNECTOR),

@@ -1,5 +1,7 @@
 //! `penstock run`: a worker until SIGINT or SIGTERM.
 
+use std::io::IsTerminal;
+
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -32,7 +34,10 @@ impl Run {
             _ = interrupt.recv() => return Ok(()),
             _ = terminate.recv() => return Ok(()),
         };
-        tracing::info!("worker ready at http://{}, {count} connectors", worker.address());
+        tracing::info!(
+            "worker ready at http://{}, {count} connectors",
+            worker.address()
+        );
         if let Some(address) = worker.registry_address() {
             tracing::info!("embedded schema registry at http://{address}");
         }
@@ -52,5 +57,9 @@ pub(super) fn start_logging(level: &str) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("PENSTOCK_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     // Already set when a program that uses this library has its own.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .try_init();
 }

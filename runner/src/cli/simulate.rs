@@ -44,7 +44,9 @@ pub(super) struct Simulate {
 /// `20s`, `500ms`, `2m`, `1h`, or seconds.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let number: f64 = digits.parse().map_err(|_| format!("{text:?} is not a time such as 20s or 5m"))?;
+    let number: f64 = digits
+        .parse()
+        .map_err(|_| format!("{text:?} is not a time such as 20s or 5m"))?;
     let seconds = match &text[digits.len()..] {
         "ms" => number / 1000.0,
         "" | "s" => number,
@@ -52,7 +54,8 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         "h" => number * 3600.0,
         other => return Err(format!("{other:?} is not a unit of time: ms, s, m or h")),
     };
-    Duration::try_from_secs_f64(seconds).map_err(|_| format!("{text:?} is not a time such as 20s or 5m"))
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|_| format!("{text:?} is not a time such as 20s or 5m"))
 }
 
 impl Simulate {
@@ -60,10 +63,14 @@ impl Simulate {
         let gateway = match self.gateway {
             Some(gateway) => gateway,
             None => {
-                let listen = client.connector_setting("HttpSource", "http.listen").await?;
+                let listen = client
+                    .connector_setting("HttpSource", "http.listen")
+                    .await?;
                 format!(
                     "http://{}",
-                    listen.ok_or_else(|| CliError("the worker has no HttpSource; name a gateway with --gateway".into()))?
+                    listen.ok_or_else(|| CliError(
+                        "the worker has no HttpSource; name a gateway with --gateway".into()
+                    ))?
                 )
             }
         };
@@ -150,7 +157,11 @@ impl Sender {
             }
             Ok(response) => {
                 let status = response.status();
-                format!("{}: HTTP {status}: {}", state.url, response.text().await.unwrap_or_default())
+                format!(
+                    "{}: HTTP {status}: {}",
+                    state.url,
+                    response.text().await.unwrap_or_default()
+                )
             }
             Err(error) => format!("{}: {error}", state.url),
         };
@@ -161,7 +172,10 @@ impl Sender {
 
     /// Accepted and refused so far.
     pub(super) fn counts(&self) -> (u64, u64) {
-        (self.0.accepted.load(Ordering::Relaxed), self.0.refused.load(Ordering::Relaxed))
+        (
+            self.0.accepted.load(Ordering::Relaxed),
+            self.0.refused.load(Ordering::Relaxed),
+        )
     }
 
     /// What the gateway said to the first event that it refused.
@@ -185,10 +199,23 @@ struct Visitor {
     clicks_left: u32,
 }
 
-const PAGES: &[&str] =
-    &["/", "/shoes", "/shoes/trail-runner", "/coats", "/coats/rain", "/hats/felt", "/cart", "/checkout", "/search"];
-const SEARCHES: &[&str] =
-    &["waterproof boots size 41", "gift for my sister in Utrecht", "return order 20211", "orthopaedic insoles"];
+const PAGES: &[&str] = &[
+    "/",
+    "/shoes",
+    "/shoes/trail-runner",
+    "/coats",
+    "/coats/rain",
+    "/hats/felt",
+    "/cart",
+    "/checkout",
+    "/search",
+];
+const SEARCHES: &[&str] = &[
+    "waterproof boots size 41",
+    "gift for my sister in Utrecht",
+    "return order 20211",
+    "orthopaedic insoles",
+];
 
 impl Visitor {
     fn new() -> Self {
@@ -206,7 +233,10 @@ impl Visitor {
 
 impl Shop {
     pub(super) fn new(visitors: usize, contract: &str) -> Self {
-        Self { visitors: (0..visitors).map(|_| Visitor::new()).collect(), contract: contract.to_owned() }
+        Self {
+            visitors: (0..visitors).map(|_| Visitor::new()).collect(),
+            contract: contract.to_owned(),
+        }
     }
 
     /// The next click of some visitor; who has clicked enough leaves, and another comes.
@@ -242,8 +272,17 @@ mod tests {
 
     #[test]
     fn times_have_units() {
-        for (text, expected) in [("20s", 20_000), ("500ms", 500), ("2m", 120_000), ("1.5", 1_500)] {
-            assert_eq!(duration(text).unwrap(), Duration::from_millis(expected), "{text}");
+        for (text, expected) in [
+            ("20s", 20_000),
+            ("500ms", 500),
+            ("2m", 120_000),
+            ("1.5", 1_500),
+        ] {
+            assert_eq!(
+                duration(text).unwrap(),
+                Duration::from_millis(expected),
+                "{text}"
+            );
         }
         for text in ["", "s", "-1s", "3 days", "1e999s"] {
             assert!(duration(text).is_err(), "{text}");
@@ -255,7 +294,10 @@ mod tests {
         let mut shop = Shop::new(1, "a/b/1.0.0");
         let (first, second) = (shop.click(), shop.click());
         assert_eq!(first["consistentValue"], second["consistentValue"]);
-        assert_eq!(first["strmMeta"]["consentLevels"], second["strmMeta"]["consentLevels"]);
+        assert_eq!(
+            first["strmMeta"]["consentLevels"],
+            second["strmMeta"]["consentLevels"]
+        );
         assert_ne!(first["strmMeta"]["nonce"], second["strmMeta"]["nonce"]);
     }
 }

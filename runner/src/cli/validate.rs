@@ -36,7 +36,10 @@ impl Validate {
             for note in &loaded.notes {
                 output::line(&format!("note: {note}"));
             }
-            output::line(&format!("{} connectors: no problems", loaded.connectors.len()));
+            output::line(&format!(
+                "{} connectors: no problems",
+                loaded.connectors.len()
+            ));
         }
         Ok(())
     }
@@ -44,5 +47,11 @@ impl Validate {
 
 /// Problems as the command line tells them.
 pub(super) fn report(problems: Vec<Problem>) -> CliError {
-    CliError(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    CliError(
+        problems
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n"),
+    )
 }

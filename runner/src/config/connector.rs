@@ -98,16 +98,28 @@ fn check(config: &ConnectorConfig) -> Vec<(&'static str, String)> {
         problems.push(("tasks.max", "must be at least 1".to_owned()));
     }
     if !config.topics.0.is_empty() && config.topics_regex.is_some() {
-        problems.push(("topics.regex", "give either topics or topics.regex, not both".to_owned()));
+        problems.push((
+            "topics.regex",
+            "give either topics or topics.regex, not both".to_owned(),
+        ));
     }
     if config.name.contains(['/', '\\']) || config.name.chars().any(char::is_control) {
-        problems.push(("name", "must not contain slashes or control characters".to_owned()));
+        problems.push((
+            "name",
+            "must not contain slashes or control characters".to_owned(),
+        ));
     }
     problems
 }
 
 /// Keys of other vendors' connectors that mean nothing here: accepted with a note.
 pub(crate) const ACCEPTED_PREFIXES: &[(&str, &str)] = &[
-    ("confluent.", "licence and telemetry settings mean nothing here"),
-    ("config.action.reload", "connectors are not restarted on secret changes"),
+    (
+        "confluent.",
+        "licence and telemetry settings mean nothing here",
+    ),
+    (
+        "config.action.reload",
+        "connectors are not restarted on secret changes",
+    ),
 ];

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use penstock_connect::{Config, Problem, Settings};
 
+use super::ConnectorConfig;
 use super::connector::ACCEPTED_PREFIXES;
 use super::files::{accept, common_keys};
-use super::ConnectorConfig;
 use crate::converters::Converter;
 use crate::plugins::{Kind, Plugins};
 
@@ -51,13 +51,12 @@ impl ConnectorSpec {
         let mut problems = Vec::new();
         let mut rest = given.clone();
         accept(&mut rest, &[], ACCEPTED_PREFIXES, notes);
-        let common = ConnectorConfig::read(&mut rest, &mut problems);
+        let common = read_common(&mut rest, &mut problems);
         let mut producer_overrides = overrides(&mut rest, "producer.override.");
         producer_overrides.remove("transactional.id");
         let consumer_overrides = overrides(&mut rest, "consumer.override.");
         let _ = rest.take_prefix("admin.override.");
         let Some(common) = common else {
-            // The rest cannot be told apart without these.
             return Err(problems);
         };
         let kind = plugins.kind(&common.class);
@@ -75,7 +74,14 @@ impl ConnectorSpec {
         let key_converter = converter("key.converter", common.key_converter.as_deref());
         let value_converter = converter("value.converter", common.value_converter.as_deref());
         let predicates = predicates(&common, &mut rest, plugins, &given, &mut problems);
-        let transforms = transforms(&common, &mut rest, &predicates, plugins, &given, &mut problems);
+        let transforms = transforms(
+            &common,
+            &mut rest,
+            &predicates,
+            plugins,
+            &given,
+            &mut problems,
+        );
         if let Some(kind) = kind {
             check_topics(&common, kind, &given, &mut problems);
             plugins.check_connector(&common.class, rest.clone(), &common_keys(), &mut problems);
@@ -117,24 +123,66 @@ impl ConnectorSpec {
     }
 }
 
+/// Reads the keys that every connector has. When some of them are wrong, the others are read all the
+/// same, so that every problem of the file is found at once.
+fn read_common(rest: &mut Settings, problems: &mut Vec<Problem>) -> Option<ConnectorConfig> {
+    let mut given = rest.clone();
+    if let Some(config) = ConnectorConfig::read(rest, problems) {
+        return Some(config);
+    }
+    for problem in problems.iter() {
+        if let Some(key) = &problem.key {
+            given.take(key);
+        }
+    }
+    if given.get("name").is_none() {
+        given.set("name", "unnamed");
+    }
+    // Without a class nothing tells what the other keys mean.
+    given.get("connector.class")?;
+    ConnectorConfig::read(&mut given, &mut Vec::new())
+}
+
 /// Keys whose values are hidden whatever plugin they belong to.
 fn looks_secret(key: &str) -> bool {
-    ["password", "secret", "token", "jaas", "user.info", "credentials.json"].iter().any(|word| key.contains(word))
+    [
+        "password",
+        "secret",
+        "token",
+        "jaas",
+        "user.info",
+        "credentials.json",
+    ]
+    .iter()
+    .any(|word| key.contains(word))
 }
 
 fn overrides(settings: &mut Settings, prefix: &str) -> BTreeMap<String, String> {
     let mut scoped = settings.take_prefix(prefix);
     let keys: Vec<String> = scoped.keys().map(str::to_owned).collect();
     keys.into_iter()
-        .filter_map(|key| scoped.take(&key).map(|setting| (key, setting.value().to_owned())))
+        .filter_map(|key| {
+            scoped
+                .take(&key)
+                .map(|setting| (key, setting.value().to_owned()))
+        })
         .collect()
 }
 
-fn check_topics(common: &ConnectorConfig, kind: Kind, given: &Settings, problems: &mut Vec<Problem>) {
+fn check_topics(
+    common: &ConnectorConfig,
+    kind: Kind,
+    given: &Settings,
+    problems: &mut Vec<Problem>,
+) {
     let named = !common.topics.0.is_empty() || common.topics_regex.is_some();
     match kind {
         Kind::Source if named => {
-            let key = if common.topics_regex.is_some() { "topics.regex" } else { "topics" };
+            let key = if common.topics_regex.is_some() {
+                "topics.regex"
+            } else {
+                "topics"
+            };
             problems.push(given.problem(key, "a source writes to a topic, it reads none"));
         }
         Kind::Sink | Kind::Pipeline if !named => {
@@ -179,11 +227,14 @@ fn transforms(
     for name in &common.transforms.0 {
         let mut scoped = rest.take_prefix(&format!("transforms.{name}."));
         let Some(class) = scoped.take("type") else {
-            problems.push(given.problem("transforms", format!("transforms.{name}.type is missing")));
+            problems
+                .push(given.problem("transforms", format!("transforms.{name}.type is missing")));
             continue;
         };
         let predicate = scoped.take("predicate");
-        let negate = scoped.take("negate").is_some_and(|negate| negate.value().trim() == "true");
+        let negate = scoped
+            .take("negate")
+            .is_some_and(|negate| negate.value().trim() == "true");
         if let Some(predicate) = &predicate
             && !predicates.contains_key(predicate.value())
         {

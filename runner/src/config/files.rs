@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use penstock_broker::kafka::ClientSettings;
+use penstock_connect::properties::nearest;
 use penstock_connect::{Config, Problem, Settings};
 
 use super::worker::{ACCEPTED, ACCEPTED_PREFIXES};
@@ -15,7 +17,7 @@ use crate::plugins::Plugins;
 pub(crate) struct Loaded {
     pub(crate) worker: WorkerConfig,
     /// Settings for Kafka clients, as the Java client names them.
-    pub(crate) client: BTreeMap<String, String>,
+    pub(crate) client: ClientSettings,
     pub(crate) connectors: Vec<ConnectorSpec>,
     /// Accepted keys that mean nothing here.
     pub(crate) notes: Vec<Problem>,
@@ -41,12 +43,17 @@ pub(crate) fn load(files: &[String], plugins: &Plugins) -> Result<Loaded, Vec<Pr
         }
     }
     let mut parsed = parsed.into_iter();
-    let worker = parsed.next().and_then(|settings| read_worker(settings, &mut notes, &mut problems));
+    let worker = parsed
+        .next()
+        .and_then(|settings| read_worker(settings, &mut notes, &mut problems));
     let mut connectors: Vec<ConnectorSpec> = Vec::new();
     for settings in parsed {
         match ConnectorSpec::parse(settings, plugins, &mut notes) {
             Ok(spec) => {
-                if let Some(other) = connectors.iter().find(|other| other.common.name == spec.common.name) {
+                if let Some(other) = connectors
+                    .iter()
+                    .find(|other| other.common.name == spec.common.name)
+                {
                     let message = format!("{} has this name already", other.settings.file());
                     problems.push(spec.settings.problem("name", message));
                 } else {
@@ -57,9 +64,30 @@ pub(crate) fn load(files: &[String], plugins: &Plugins) -> Result<Loaded, Vec<Pr
         }
     }
     match worker {
-        Some((worker, client)) if problems.is_empty() => Ok(Loaded { worker, client, connectors, notes }),
-        _ => Err(problems),
+        Some((worker, client)) if problems.is_empty() => Ok(Loaded {
+            worker,
+            client,
+            connectors,
+            notes,
+        }),
+        _ => Err(in_order(problems, files)),
     }
+}
+
+/// Problems by file, in the order of the command line, and line; of several at one key the first,
+/// since the others follow from it.
+fn in_order(mut problems: Vec<Problem>, files: &[String]) -> Vec<Problem> {
+    let place = |problem: &Problem| {
+        files
+            .iter()
+            .position(|file| **file == *problem.file)
+            .unwrap_or(files.len())
+    };
+    problems.sort_by_key(|problem| (place(problem), problem.line));
+    problems.dedup_by(|second, first| {
+        second.key.is_some() && second.key == first.key && second.file == first.file
+    });
+    problems
 }
 
 /// The worker's configuration alone, if the first file has a usable one.
@@ -71,23 +99,37 @@ pub(crate) fn worker_alone(files: &[String]) -> Option<WorkerConfig> {
 
 /// Reads a properties file, or JSON: flat, or `{"name":…,"config":{…}}` as Kafka Connect's REST takes it.
 fn read(file: &str) -> Result<Settings, Vec<Problem>> {
-    let problem =
-        |line, message: String| vec![Problem { file: file.into(), line, key: None, message }];
-    let bytes = std::fs::read(file).map_err(|error| problem(0, format!("cannot read it: {error}")))?;
+    let problem = |line, message: String| {
+        vec![Problem {
+            file: file.into(),
+            line,
+            key: None,
+            message,
+        }]
+    };
+    let bytes =
+        std::fs::read(file).map_err(|error| problem(0, format!("cannot read it: {error}")))?;
     let text = String::from_utf8(bytes).map_err(|error| {
-        let line = error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
+        let line = error.as_bytes()[..error.utf8_error().valid_up_to()]
+            .iter()
+            .filter(|b| **b == b'\n')
+            .count()
+            + 1;
         problem(line, "is not UTF-8".to_owned())
     })?;
     if !file.ends_with(".json") {
         return Settings::parse(file, &text);
     }
-    let json: serde_json::Value =
-        serde_json::from_str(&text).map_err(|error| problem(error.line(), format!("not JSON: {error}")))?;
+    let json: serde_json::Value = serde_json::from_str(&text)
+        .map_err(|error| problem(error.line(), format!("not JSON: {error}")))?;
     settings_from_json(file, &json).map_err(|message| problem(0, message))
 }
 
 /// Settings from `{"name":…,"config":{…}}` or from the flat map alone.
-pub(crate) fn settings_from_json(label: &str, json: &serde_json::Value) -> Result<Settings, String> {
+pub(crate) fn settings_from_json(
+    label: &str,
+    json: &serde_json::Value,
+) -> Result<Settings, String> {
     let config = json.get("config").unwrap_or(json);
     let Some(map) = config.as_object() else {
         return Err("must be a JSON object of settings, or {\"name\":…,\"config\":{…}}".to_owned());
@@ -101,10 +143,16 @@ pub(crate) fn settings_from_json(label: &str, json: &serde_json::Value) -> Resul
         };
         pairs.insert(key.clone(), value);
     }
-    if let Some(name) = json.get("config").and(json.get("name")).and_then(serde_json::Value::as_str) {
+    if let Some(name) = json
+        .get("config")
+        .and(json.get("name"))
+        .and_then(serde_json::Value::as_str)
+    {
         match pairs.get("name") {
             Some(other) if other != name => {
-                return Err(format!("name is {name:?} outside of config and {other:?} in it"));
+                return Err(format!(
+                    "name is {name:?} outside of config and {other:?} in it"
+                ));
             }
             _ => {
                 pairs.insert("name".to_owned(), name.to_owned());
@@ -118,7 +166,7 @@ fn read_worker(
     mut settings: Settings,
     notes: &mut Vec<Problem>,
     problems: &mut Vec<Problem>,
-) -> Option<(WorkerConfig, BTreeMap<String, String>)> {
+) -> Option<(WorkerConfig, ClientSettings)> {
     if let (Some(class), None) = (settings.get("connector.class"), settings.get("data.dir")) {
         let message = "the first file is the worker's, and this one has a connector".to_owned();
         problems.push(settings.problem_at(class.line, Some("connector.class".to_owned()), message));
@@ -126,31 +174,18 @@ fn read_worker(
     }
     accept(&mut settings, ACCEPTED, ACCEPTED_PREFIXES, notes);
     let config = WorkerConfig::read(&mut settings, problems);
-    let converters = take_converter_settings(&mut settings);
-    drop(converters);
-    let mut client = BTreeMap::new();
-    if let Some(config) = &config
-        && let Some(servers) = &config.bootstrap_servers
+    // Settings below the worker's default converters.
+    for prefix in ["key.converter.", "value.converter."] {
+        let _ = settings.take_prefix(prefix);
+    }
+    let mut client = ClientSettings::default();
+    if let Some(servers) = config
+        .as_ref()
+        .and_then(|config| config.bootstrap_servers.as_ref())
     {
-        client.insert("bootstrap.servers".to_owned(), servers.clone());
-        let keys: Vec<String> = settings.keys().map(str::to_owned).collect();
-        let mut places = BTreeMap::new();
-        for key in keys {
-            let key_for_client = ["producer.", "consumer.", "admin."]
-                .iter()
-                .find_map(|prefix| key.strip_prefix(prefix))
-                .unwrap_or(&key)
-                .to_owned();
-            if let Some(setting) = settings.take(&key) {
-                places.insert(key_for_client.clone(), (key.clone(), setting.line));
-                client.insert(key_for_client, setting.value().to_owned());
-            }
-        }
-        if let Err(found) = penstock_broker::kafka::client_config(&client) {
-            for problem in found {
-                let (key, line) = places.get(&problem.key).cloned().unwrap_or((problem.key.clone(), 0));
-                problems.push(settings.problem_at(line, Some(key), problem.message));
-            }
+        match read_client(servers, &mut settings) {
+            Ok(read) => client = read,
+            Err(found) => problems.extend(found),
         }
     }
     let keys = WorkerConfig::keys();
@@ -158,9 +193,41 @@ fn read_worker(
     config.map(|config| (config, client))
 }
 
-/// Settings below the worker's default converters.
-fn take_converter_settings(settings: &mut Settings) -> [Settings; 2] {
-    [settings.take_prefix("key.converter."), settings.take_prefix("value.converter.")]
+/// Settings of the Kafka client: all that is left of the worker's.
+fn read_client(servers: &str, settings: &mut Settings) -> Result<ClientSettings, Vec<Problem>> {
+    let mut given = BTreeMap::from([("bootstrap.servers".to_owned(), servers.to_owned())]);
+    let mut lines = BTreeMap::new();
+    let keys: Vec<String> = settings.keys().map(str::to_owned).collect();
+    for key in keys {
+        if let Some(setting) = settings.take(&key) {
+            let prefixes = ["producer.", "consumer.", "admin."];
+            let name = prefixes
+                .iter()
+                .find_map(|prefix| key.strip_prefix(prefix))
+                .unwrap_or(&key)
+                .to_owned();
+            given.insert(name.clone(), setting.value().to_owned());
+            lines.insert(name, setting.line);
+        }
+    }
+    penstock_broker::kafka::client_config(&given).map_err(|found| {
+        let problem = |problem: penstock_broker::kafka::Problem| {
+            let line = lines.get(&problem.key).copied().unwrap_or(0);
+            let near = nearest(
+                &problem.key,
+                WorkerConfig::keys()
+                    .iter()
+                    .map(|key| key.name.as_str())
+                    .collect::<Vec<_>>(),
+            )
+            .map(|near| format!("unknown key; did you mean {near}?"));
+            let message = near
+                .filter(|_| problem.message.contains("unknown"))
+                .unwrap_or(problem.message);
+            settings.problem_at(line, Some(problem.key), message)
+        };
+        found.into_iter().map(problem).collect()
+    })
 }
 
 /// Takes out keys that mean nothing here, with a note for each.
@@ -185,5 +252,8 @@ pub(crate) fn accept(
 
 /// The names of all keys that every connector understands.
 pub(super) fn common_keys() -> Vec<String> {
-    ConnectorConfig::keys().into_iter().map(|key| key.name).collect()
+    ConnectorConfig::keys()
+        .into_iter()
+        .map(|key| key.name)
+        .collect()
 }

@@ -74,15 +74,27 @@ fn check(config: &WorkerConfig) -> Vec<(&'static str, String)> {
         problems.push(("keys.partitions", "must be at least 1".to_owned()));
     }
     if config.keys_kek.is_some() && config.keys_kek_file.is_some() {
-        problems.push(("keys.kek", "give either keys.kek or keys.kek.file, not both".to_owned()));
+        problems.push((
+            "keys.kek",
+            "give either keys.kek or keys.kek.file, not both".to_owned(),
+        ));
     }
     if !matches!(config.keys_cipher.as_str(), "AES256_SIV" | "AES256_GCM_SIV") {
-        problems.push(("keys.cipher", "must be AES256_SIV or AES256_GCM_SIV".to_owned()));
+        problems.push((
+            "keys.cipher",
+            "must be AES256_SIV or AES256_GCM_SIV".to_owned(),
+        ));
     }
     if config.registry_url.is_some() && config.registry_embedded {
-        problems.push(("registry.embedded", "give either schema.registry.url or registry.embedded=true".to_owned()));
+        problems.push((
+            "registry.embedded",
+            "give either schema.registry.url or registry.embedded=true".to_owned(),
+        ));
     }
-    if config.bootstrap_servers.is_some() && config.registry_url.is_none() && !config.registry_embedded {
+    if config.bootstrap_servers.is_some()
+        && config.registry_url.is_none()
+        && !config.registry_embedded
+    {
         problems.push((
             "schema.registry.url",
             "is required with bootstrap.servers; for the embedded registry (schema ids of two workers would differ) \
@@ -93,8 +105,15 @@ fn check(config: &WorkerConfig) -> Vec<(&'static str, String)> {
     if config.bootstrap_servers.is_none() && config.memory_budget.0 < (16 << 20) {
         problems.push(("memory.budget", "must be at least 16mb".to_owned()));
     }
-    if config.registry_credentials_source.as_deref().is_some_and(|source| source != "USER_INFO") {
-        problems.push(("basic.auth.credentials.source", "only USER_INFO is supported".to_owned()));
+    if config
+        .registry_credentials_source
+        .as_deref()
+        .is_some_and(|source| source != "USER_INFO")
+    {
+        problems.push((
+            "basic.auth.credentials.source",
+            "only USER_INFO is supported".to_owned(),
+        ));
     }
     problems
 }
@@ -103,28 +122,73 @@ fn check(config: &WorkerConfig) -> Vec<(&'static str, String)> {
 pub(crate) const ACCEPTED: &[(&str, &str)] = &[
     ("plugin.path", "plugins are compiled in"),
     ("plugin.discovery", "plugins are compiled in"),
-    ("offset.storage.file.filename", "positions are kept in the broker"),
-    ("offset.flush.timeout.ms", "a flush is bounded by the delivery timeout"),
-    ("config.providers", "env, file and directory references always work"),
-    ("config.storage.topic", "configuration is kept in _penstock.configs"),
-    ("config.storage.replication.factor", "see topic.creation.default.replication.factor"),
-    ("offset.storage.topic", "positions are kept in _penstock.offsets"),
-    ("offset.storage.replication.factor", "see topic.creation.default.replication.factor"),
-    ("offset.storage.partitions", "positions are kept in _penstock.offsets"),
+    (
+        "offset.storage.file.filename",
+        "positions are kept in the broker",
+    ),
+    (
+        "offset.flush.timeout.ms",
+        "a flush is bounded by the delivery timeout",
+    ),
+    (
+        "config.providers",
+        "env, file and directory references always work",
+    ),
+    (
+        "config.storage.topic",
+        "configuration is kept in _penstock.configs",
+    ),
+    (
+        "config.storage.replication.factor",
+        "see topic.creation.default.replication.factor",
+    ),
+    (
+        "offset.storage.topic",
+        "positions are kept in _penstock.offsets",
+    ),
+    (
+        "offset.storage.replication.factor",
+        "see topic.creation.default.replication.factor",
+    ),
+    (
+        "offset.storage.partitions",
+        "positions are kept in _penstock.offsets",
+    ),
     ("status.storage.topic", "status is served over REST"),
-    ("status.storage.replication.factor", "status is served over REST"),
+    (
+        "status.storage.replication.factor",
+        "status is served over REST",
+    ),
     ("status.storage.partitions", "status is served over REST"),
-    ("exactly.once.source.support", "sources that can be replayed are always exactly once"),
-    ("rest.advertised.host.name", "workers do not forward requests"),
+    (
+        "exactly.once.source.support",
+        "sources that can be replayed are always exactly once",
+    ),
+    (
+        "rest.advertised.host.name",
+        "workers do not forward requests",
+    ),
     ("rest.advertised.port", "workers do not forward requests"),
     ("rest.extension.classes", "there are no REST extensions"),
 ];
 
 /// Prefixes of Kafka Connect workers that mean nothing here.
 pub(crate) const ACCEPTED_PREFIXES: &[(&str, &str)] = &[
-    ("config.providers.", "env, file and directory references always work"),
-    ("internal.key.converter", "internal topics have their own format"),
-    ("internal.value.converter", "internal topics have their own format"),
-    ("confluent.", "licence and telemetry settings mean nothing here"),
+    (
+        "config.providers.",
+        "env, file and directory references always work",
+    ),
+    (
+        "internal.key.converter",
+        "internal topics have their own format",
+    ),
+    (
+        "internal.value.converter",
+        "internal topics have their own format",
+    ),
+    (
+        "confluent.",
+        "licence and telemetry settings mean nothing here",
+    ),
     ("metric", "metrics are served at /metrics"),
 ];

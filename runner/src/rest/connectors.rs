@@ -14,7 +14,9 @@ use crate::connectors::ConnectorView;
 use crate::status::State as RunState;
 
 fn info(rest: &Rest, name: &str, view: &ConnectorView) -> Value {
-    let tasks: Vec<Value> = (0..view.spec.common.tasks_max).map(|task| json!({"connector": name, "task": task})).collect();
+    let tasks: Vec<Value> = (0..view.spec.common.tasks_max)
+        .map(|task| json!({"connector": name, "task": task}))
+        .collect();
     json!({
         "name": name,
         "config": view.spec.shown(&rest.plugins),
@@ -45,10 +47,16 @@ fn status_of(rest: &Rest, name: &str, view: &ConnectorView) -> Value {
     })
 }
 
-pub(super) async fn list(State(rest): State<Rest>, Query(expand): Query<Vec<(String, String)>>) -> Json<Value> {
+pub(super) async fn list(
+    State(rest): State<Rest>,
+    Query(expand): Query<Vec<(String, String)>>,
+) -> Json<Value> {
     let all = rest.connectors.list().await;
-    let wanted: Vec<&str> =
-        expand.iter().filter(|(key, _)| key == "expand").map(|(_, value)| value.as_str()).collect();
+    let wanted: Vec<&str> = expand
+        .iter()
+        .filter(|(key, _)| key == "expand")
+        .map(|(_, value)| value.as_str())
+        .collect();
     if wanted.is_empty() {
         return Json(json!(all.keys().collect::<Vec<_>>()));
     }
@@ -76,14 +84,21 @@ pub(super) struct Create {
 }
 
 fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, RestError> {
-    serde_json::from_slice(body).map_err(|error| RestError::bad_request(format!("the request body: {error}")))
+    serde_json::from_slice(body)
+        .map_err(|error| RestError::bad_request(format!("the request body: {error}")))
 }
 
 fn given(config: BTreeMap<String, Option<String>>) -> BTreeMap<String, String> {
-    config.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+    config
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, value?)))
+        .collect()
 }
 
-pub(super) async fn create(State(rest): State<Rest>, body: axum::body::Bytes) -> Result<Response, RestError> {
+pub(super) async fn create(
+    State(rest): State<Rest>,
+    body: axum::body::Bytes,
+) -> Result<Response, RestError> {
     let create: Create = parse(&body)?;
     let initial = match create.initial_state.as_deref() {
         None | Some("RUNNING") => RunState::Running,
@@ -95,23 +110,35 @@ pub(super) async fn create(State(rest): State<Rest>, body: axum::body::Bytes) ->
             )));
         }
     };
-    let (view, _) = rest.connectors.put(&create.name, given(create.config), false, initial).await?;
+    let (view, _) = rest
+        .connectors
+        .put(&create.name, given(create.config), false, initial)
+        .await?;
     let location = format!("/connectors/{}", create.name);
     let body = Json(info(&rest, &create.name, &view));
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], body).into_response())
 }
 
-pub(super) async fn get(State(rest): State<Rest>, Path(name): Path<String>) -> Result<Json<Value>, RestError> {
+pub(super) async fn get(
+    State(rest): State<Rest>,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, RestError> {
     let view = rest.connectors.get(&name).await?;
     Ok(Json(info(&rest, &name, &view)))
 }
 
-pub(super) async fn delete(State(rest): State<Rest>, Path(name): Path<String>) -> Result<StatusCode, RestError> {
+pub(super) async fn delete(
+    State(rest): State<Rest>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, RestError> {
     rest.connectors.delete(&name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub(super) async fn config(State(rest): State<Rest>, Path(name): Path<String>) -> Result<Json<Value>, RestError> {
+pub(super) async fn config(
+    State(rest): State<Rest>,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, RestError> {
     let view = rest.connectors.get(&name).await?;
     Ok(Json(json!(view.spec.shown(&rest.plugins))))
 }
@@ -122,8 +149,15 @@ pub(super) async fn put_config(
     body: axum::body::Bytes,
 ) -> Result<Response, RestError> {
     let config: BTreeMap<String, Option<String>> = parse(&body)?;
-    let (view, created) = rest.connectors.put(&name, given(config), true, RunState::Running).await?;
-    let status = if created { StatusCode::CREATED } else { StatusCode::OK };
+    let (view, created) = rest
+        .connectors
+        .put(&name, given(config), true, RunState::Running)
+        .await?;
+    let status = if created {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
     Ok((status, Json(info(&rest, &name, &view))).into_response())
 }
 
@@ -141,16 +175,25 @@ pub(super) async fn patch_config(
             None => config.remove(&key),
         };
     }
-    let (view, _) = rest.connectors.put(&name, config, true, RunState::Running).await?;
+    let (view, _) = rest
+        .connectors
+        .put(&name, config, true, RunState::Running)
+        .await?;
     Ok(Json(info(&rest, &name, &view)))
 }
 
-pub(super) async fn status(State(rest): State<Rest>, Path(name): Path<String>) -> Result<Json<Value>, RestError> {
+pub(super) async fn status(
+    State(rest): State<Rest>,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, RestError> {
     let view = rest.connectors.get(&name).await?;
     Ok(Json(status_of(&rest, &name, &view)))
 }
 
-pub(super) async fn tasks(State(rest): State<Rest>, Path(name): Path<String>) -> Result<Json<Value>, RestError> {
+pub(super) async fn tasks(
+    State(rest): State<Rest>,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, RestError> {
     let view = rest.connectors.get(&name).await?;
     let config = view.spec.shown(&rest.plugins);
     let tasks: Vec<Value> = (0..view.tasks.len())
@@ -159,17 +202,26 @@ pub(super) async fn tasks(State(rest): State<Rest>, Path(name): Path<String>) ->
     Ok(Json(tasks.into()))
 }
 
-pub(super) async fn pause(State(rest): State<Rest>, Path(name): Path<String>) -> Result<StatusCode, RestError> {
+pub(super) async fn pause(
+    State(rest): State<Rest>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, RestError> {
     rest.connectors.set_state(&name, RunState::Paused).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
-pub(super) async fn resume(State(rest): State<Rest>, Path(name): Path<String>) -> Result<StatusCode, RestError> {
+pub(super) async fn resume(
+    State(rest): State<Rest>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, RestError> {
     rest.connectors.set_state(&name, RunState::Running).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
-pub(super) async fn stop(State(rest): State<Rest>, Path(name): Path<String>) -> Result<StatusCode, RestError> {
+pub(super) async fn stop(
+    State(rest): State<Rest>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, RestError> {
     rest.connectors.set_state(&name, RunState::Stopped).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -186,7 +238,9 @@ pub(super) async fn restart(
     Path(name): Path<String>,
     Query(restart): Query<Restart>,
 ) -> Result<Response, RestError> {
-    rest.connectors.restart(&name, restart.only_failed.unwrap_or(false)).await?;
+    rest.connectors
+        .restart(&name, restart.only_failed.unwrap_or(false))
+        .await?;
     if restart.include_tasks.is_none() && restart.only_failed.is_none() {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }

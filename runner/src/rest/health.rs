@@ -22,10 +22,16 @@ pub(super) async fn root(State(rest): State<Rest>) -> Json<Value> {
 
 /// 200 while the broker answers and no task has failed; 503 otherwise, with the reason.
 pub(super) async fn health(State(rest): State<Rest>) -> Response {
-    let reachable =
-        blocking(&rest.services, |services| services.broker.reachable(std::time::Duration::from_secs(5))).await;
+    let reachable = blocking(&rest.services, |services| {
+        services.broker.reachable(std::time::Duration::from_secs(5))
+    })
+    .await;
     if let Err(error) = reachable {
-        return answer(StatusCode::SERVICE_UNAVAILABLE, "unhealthy", &error.to_string());
+        return answer(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "unhealthy",
+            &error.to_string(),
+        );
     }
     let mut failed = Vec::new();
     for (name, connector) in rest.connectors.list().await {
@@ -36,9 +42,17 @@ pub(super) async fn health(State(rest): State<Rest>) -> Response {
         }
     }
     if failed.is_empty() {
-        answer(StatusCode::OK, "healthy", "Worker has completed startup and is ready to handle requests.")
+        answer(
+            StatusCode::OK,
+            "healthy",
+            "Worker has completed startup and is ready to handle requests.",
+        )
     } else {
-        answer(StatusCode::SERVICE_UNAVAILABLE, "unhealthy", &format!("failed: {}", failed.join(", ")))
+        answer(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "unhealthy",
+            &format!("failed: {}", failed.join(", ")),
+        )
     }
 }
 
@@ -52,7 +66,12 @@ pub(super) async fn metrics(State(rest): State<Rest>) -> Response {
     let (connector_count, task_count) = worker_gauges(&rest.services.metrics);
     let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
     connector_count.set(count(connectors.len()));
-    task_count.set(count(connectors.values().map(|connector| connector.tasks.len()).sum()));
+    task_count.set(count(
+        connectors
+            .values()
+            .map(|connector| connector.tasks.len())
+            .sum(),
+    ));
     let states = rest.services.metrics.gauge(
         "kafka_connect_connector_task_metrics_status",
         "1 for the state that the task is in.",
@@ -62,7 +81,9 @@ pub(super) async fn metrics(State(rest): State<Rest>) -> Response {
     for (name, connector) in &connectors {
         for (task, (state, _)) in connector.tasks.iter().enumerate() {
             let state = state.as_str().to_ascii_lowercase();
-            states.with_label_values(&[name.as_str(), &task.to_string(), &state]).set(1);
+            states
+                .with_label_values(&[name.as_str(), &task.to_string(), &state])
+                .set(1);
         }
     }
     let mut body = Vec::new();

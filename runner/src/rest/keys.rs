@@ -23,9 +23,17 @@ pub(super) struct Reveal {
 
 /// With `rest.reveal.token` set, the request has to carry it; without, it has to come from this
 /// machine.
-fn allowed(rest: &Rest, peer: SocketAddr, headers: &HeaderMap, reveal: bool, what: &str) -> Result<(), RestError> {
+fn allowed(
+    rest: &Rest,
+    peer: SocketAddr,
+    headers: &HeaderMap,
+    reveal: bool,
+    what: &str,
+) -> Result<(), RestError> {
     if !reveal {
-        return Err(RestError::bad_request(format!("{what} shows secrets: say reveal=true if that is what you want")));
+        return Err(RestError::bad_request(format!(
+            "{what} shows secrets: say reveal=true if that is what you want"
+        )));
     }
     let Some(token) = &rest.services.worker.reveal_token else {
         if peer.ip().is_loopback() {
@@ -33,19 +41,33 @@ fn allowed(rest: &Rest, peer: SocketAddr, headers: &HeaderMap, reveal: bool, wha
         }
         return Err(RestError::new(
             StatusCode::FORBIDDEN,
-            format!("{what} is answered on the worker's own machine only, unless rest.reveal.token is set"),
+            format!(
+                "{what} is answered on the worker's own machine only, unless rest.reveal.token is set"
+            ),
         ));
     };
-    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    if given.and_then(|given| given.strip_prefix("Bearer ")).is_some_and(|given| same(given, token.reveal())) {
+    let given = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
+    if given
+        .and_then(|given| given.strip_prefix("Bearer "))
+        .is_some_and(|given| same(given, token.reveal()))
+    {
         return Ok(());
     }
-    Err(RestError::new(StatusCode::UNAUTHORIZED, format!("{what} needs the bearer token of rest.reveal.token")))
+    Err(RestError::new(
+        StatusCode::UNAUTHORIZED,
+        format!("{what} needs the bearer token of rest.reveal.token"),
+    ))
 }
 
 /// Compares in a time that does not depend on where they differ.
 fn same(a: &str, b: &str) -> bool {
-    a.len() == b.len() && a.bytes().zip(b.bytes()).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
+    a.len() == b.len()
+        && a.bytes()
+            .zip(b.bytes())
+            .fold(0, |differ, (a, b)| differ | (a ^ b))
+            == 0
 }
 
 /// The keys of a stream, one JSON object a line.
@@ -58,17 +80,32 @@ pub(super) async fn export(
 ) -> Result<Response, RestError> {
     allowed(&rest, peer, &headers, reveal, "exporting keys")?;
     let unavailable = |message: String| RestError::new(StatusCode::SERVICE_UNAVAILABLE, message);
-    let keys = rest.services.keys().await.map_err(|error| unavailable(error.to_string()))?;
-    let mut exported = keys.export(&stream).await.map_err(|error| unavailable(error.to_string()))?;
+    let keys = rest
+        .services
+        .keys()
+        .await
+        .map_err(|error| unavailable(error.to_string()))?;
+    let mut exported = keys
+        .export(&stream)
+        .await
+        .map_err(|error| unavailable(error.to_string()))?;
     let mut body = String::new();
     while let Some(key) = exported.recv().await {
         let key = key.map_err(|error| unavailable(error.to_string()))?;
         let keyset: Value = serde_json::from_str(&key.encryption_key).unwrap_or(Value::Null);
-        let line = json!({"keyLink": key.key_link, "encryptionKey": keyset, "expiresAt": key.expires_at});
+        let line =
+            json!({"keyLink": key.key_link, "encryptionKey": keyset, "expiresAt": key.expires_at});
         body.push_str(&line.to_string());
         body.push('\n');
     }
-    Ok(([(header::CONTENT_TYPE, "application/jsonl"), (header::CACHE_CONTROL, "no-store")], body).into_response())
+    Ok((
+        [
+            (header::CONTENT_TYPE, "application/jsonl"),
+            (header::CACHE_CONTROL, "no-store"),
+        ],
+        body,
+    )
+        .into_response())
 }
 
 /// The dead letters of a topic, sealed ones opened.
@@ -85,8 +122,12 @@ pub(super) async fn dead_letters(
     let name = topic.clone();
     let messages = blocking(&rest.services, move |services| {
         let mut messages = Vec::new();
-        let Some(info) = services.broker.topic(&name)? else { return Ok(None) };
-        let mut reader = services.broker.reader(ReaderSpec::new("penstock-dead-letters"))?;
+        let Some(info) = services.broker.topic(&name)? else {
+            return Ok(None);
+        };
+        let mut reader = services
+            .broker
+            .reader(ReaderSpec::new("penstock-dead-letters"))?;
         for partition in 0..info.partitions {
             let (low, high) = reader.watermarks(&name, partition)?;
             reader.assign(&name, partition, StartAt::Offset(low.max(high - MOST)))?;
@@ -103,14 +144,21 @@ pub(super) async fn dead_letters(
     for message in messages {
         let mut cause = serde_json::Map::new();
         for header in &message.headers {
-            if let (Some(name), Some(value)) = (header.name.strip_prefix("__connect.errors."), &header.value) {
+            if let (Some(name), Some(value)) =
+                (header.name.strip_prefix("__connect.errors."), &header.value)
+            {
                 cause.insert(name.to_owned(), String::from_utf8_lossy(value).into());
             }
         }
-        let sealed = message.headers.iter().any(|header| &*header.name == SEALED_HEADER);
+        let sealed = message
+            .headers
+            .iter()
+            .any(|header| &*header.name == SEALED_HEADER);
         let record: Value = match (sealed, &message.value) {
             (true, Some(value)) => open(&rest, value).await?,
-            _ => serde_json::from_slice(&crate::dead_letters::pack(&message)).unwrap_or(Value::Null),
+            _ => {
+                serde_json::from_slice(&crate::dead_letters::pack(&message)).unwrap_or(Value::Null)
+            }
         };
         letters.push(json!({
             "partition": message.partition,
@@ -125,7 +173,13 @@ pub(super) async fn dead_letters(
 
 async fn open(rest: &Rest, sealed: &[u8]) -> Result<Value, RestError> {
     let unavailable = |message: String| RestError::new(StatusCode::SERVICE_UNAVAILABLE, message);
-    let keys = rest.services.keys().await.map_err(|error| unavailable(error.to_string()))?;
-    let plain = keys.unseal(sealed).map_err(|error| unavailable(error.to_string()))?;
+    let keys = rest
+        .services
+        .keys()
+        .await
+        .map_err(|error| unavailable(error.to_string()))?;
+    let plain = keys
+        .unseal(sealed)
+        .map_err(|error| unavailable(error.to_string()))?;
     Ok(serde_json::from_slice(&plain).unwrap_or(Value::Null))
 }

@@ -53,7 +53,9 @@ impl Server {
 }
 
 pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
-    TcpListener::bind(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| format!("cannot listen on {address}: {error}"))
 }
 
 pub(crate) fn serve(
@@ -62,18 +64,30 @@ pub(crate) fn serve(
     services: Arc<Services>,
     plugins: Arc<Plugins>,
 ) -> Server {
-    let address = listener.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
-    let router = router(Rest { connectors, services, plugins });
+    let address = listener
+        .local_addr()
+        .unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
+    let router = router(Rest {
+        connectors,
+        services,
+        plugins,
+    });
     let stop = CancellationToken::new();
     let stopped = stop.clone();
     let task = tokio::spawn(async move {
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
-        let served = axum::serve(listener, service).with_graceful_shutdown(stopped.cancelled_owned()).await;
+        let served = axum::serve(listener, service)
+            .with_graceful_shutdown(stopped.cancelled_owned())
+            .await;
         if let Err(error) = served {
             tracing::error!("the worker's listener stopped: {error}");
         }
     });
-    Server { address, stop, task }
+    Server {
+        address,
+        stop,
+        task,
+    }
 }
 
 fn router(rest: Rest) -> Router {
@@ -81,9 +95,20 @@ fn router(rest: Rest) -> Router {
         .route("/", get(health::root))
         .route("/health", get(health::health))
         .route("/metrics", get(health::metrics))
-        .route("/connectors", get(connectors::list).post(connectors::create))
-        .route("/connectors/{name}", get(connectors::get).delete(connectors::delete))
-        .route("/connectors/{name}/config", get(connectors::config).put(connectors::put_config).patch(connectors::patch_config))
+        .route(
+            "/connectors",
+            get(connectors::list).post(connectors::create),
+        )
+        .route(
+            "/connectors/{name}",
+            get(connectors::get).delete(connectors::delete),
+        )
+        .route(
+            "/connectors/{name}/config",
+            get(connectors::config)
+                .put(connectors::put_config)
+                .patch(connectors::patch_config),
+        )
         .route("/connectors/{name}/status", get(connectors::status))
         .route("/connectors/{name}/tasks", get(connectors::tasks))
         .route("/connectors/{name}/pause", put(connectors::pause))
@@ -91,14 +116,35 @@ fn router(rest: Rest) -> Router {
         .route("/connectors/{name}/stop", put(connectors::stop))
         .route("/connectors/{name}/restart", post(connectors::restart))
         .route("/connector-plugins", get(plugins::list))
-        .route("/connector-plugins/{class}/config/validate", put(plugins::validate))
-        .route("/streams", get(resources::streams).post(resources::create_stream))
-        .route("/streams/{name}", get(resources::stream).delete(resources::delete_stream))
+        .route(
+            "/connector-plugins/{class}/config/validate",
+            put(plugins::validate),
+        )
+        .route(
+            "/streams",
+            get(resources::streams).post(resources::create_stream),
+        )
+        .route(
+            "/streams/{name}",
+            get(resources::stream).delete(resources::delete_stream),
+        )
         .route("/streams/{name}/keys", get(keys::export))
-        .route("/schemas", get(resources::schemas).post(resources::create_schema))
-        .route("/schemas/{*ref}", get(resources::schema).delete(resources::delete_schema))
-        .route("/contracts", get(resources::contracts).post(resources::create_contract))
-        .route("/contracts/{*ref}", get(resources::contract).delete(resources::delete_contract))
+        .route(
+            "/schemas",
+            get(resources::schemas).post(resources::create_schema),
+        )
+        .route(
+            "/schemas/{*ref}",
+            get(resources::schema).delete(resources::delete_schema),
+        )
+        .route(
+            "/contracts",
+            get(resources::contracts).post(resources::create_contract),
+        )
+        .route(
+            "/contracts/{*ref}",
+            get(resources::contract).delete(resources::delete_contract),
+        )
         .route("/dead-letters/{topic}", get(keys::dead_letters))
         .fallback(|| async { RestError::not_found("HTTP 404 Not Found") })
         .with_state(rest)

@@ -33,7 +33,9 @@ pub(super) async fn validate(
     Path(class): Path<String>,
     Json(mut config): Json<BTreeMap<String, String>>,
 ) -> Result<Json<Value>, RestError> {
-    config.entry("connector.class".to_owned()).or_insert(class.clone());
+    config
+        .entry("connector.class".to_owned())
+        .or_insert(class.clone());
     let problems = match rest.connectors.check(config.clone()) {
         Ok(()) => Vec::new(),
         Err(ConnectorError::Invalid(problems)) => problems,
@@ -41,7 +43,10 @@ pub(super) async fn validate(
     };
     let mut errors: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for problem in &problems {
-        errors.entry(problem.key.clone().unwrap_or_default()).or_default().push(problem.message.clone());
+        errors
+            .entry(problem.key.clone().unwrap_or_default())
+            .or_default()
+            .push(problem.message.clone());
     }
     let names: std::collections::BTreeSet<&String> = config.keys().chain(errors.keys()).collect();
     let configs: Vec<Value> = names
@@ -59,5 +64,7 @@ pub(super) async fn validate(
             })
         })
         .collect();
-    Ok(Json(json!({"name": class, "error_count": problems.len(), "groups": [], "configs": configs})))
+    Ok(Json(
+        json!({"name": class, "error_count": problems.len(), "groups": [], "configs": configs}),
+    ))
 }

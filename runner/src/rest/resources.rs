@@ -41,7 +41,10 @@ pub(crate) struct NewStream {
 pub(super) async fn streams(State(rest): State<Rest>) -> Result<Json<Value>, RestError> {
     let topics = blocking(&rest.services, |services| services.broker.topics()).await?;
     let mut streams = Vec::new();
-    for topic in topics.into_iter().filter(|topic| !topic.name.starts_with('_')) {
+    for topic in topics
+        .into_iter()
+        .filter(|topic| !topic.name.starts_with('_'))
+    {
         streams.push(stream_json(&rest, &topic.name, topic.partitions).await?);
     }
     Ok(Json(streams.into()))
@@ -58,7 +61,13 @@ async fn stream_json(rest: &Rest, name: &str, partitions: i32) -> Result<Value, 
     .await?;
     let mut derived_from = Value::Null;
     let mut levels = Value::Null;
-    for connector in rest.connectors.list().await.into_values().filter(|c| c.spec.kind == Kind::Pipeline) {
+    for connector in rest
+        .connectors
+        .list()
+        .await
+        .into_values()
+        .filter(|c| c.spec.kind == Kind::Pipeline)
+    {
         for transform in &connector.spec.transforms {
             if let Some(setting) = transform.settings.get(&format!("{name}.levels")) {
                 derived_from = connector.spec.common.topics.0.join(",").into();
@@ -75,17 +84,22 @@ async fn stream_json(rest: &Rest, name: &str, partitions: i32) -> Result<Value, 
     }))
 }
 
-pub(super) async fn stream(State(rest): State<Rest>, Path(name): Path<String>) -> Result<Json<Value>, RestError> {
+pub(super) async fn stream(
+    State(rest): State<Rest>,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, RestError> {
     let topic = existing(&rest, &name).await?;
     Ok(Json(stream_json(&rest, &name, topic.partitions).await?))
 }
 
 async fn existing(rest: &Rest, name: &str) -> Result<penstock_broker::TopicInfo, RestError> {
     let wanted = name.to_owned();
-    blocking(&rest.services, move |services| services.broker.topic(&wanted))
-        .await?
-        .filter(|_| !name.starts_with(INTERNAL))
-        .ok_or_else(|| RestError::not_found(format!("there is no stream {name}")))
+    blocking(&rest.services, move |services| {
+        services.broker.topic(&wanted)
+    })
+    .await?
+    .filter(|_| !name.starts_with(INTERNAL))
+    .ok_or_else(|| RestError::not_found(format!("there is no stream {name}")))
 }
 
 pub(super) async fn create_stream(
@@ -94,7 +108,9 @@ pub(super) async fn create_stream(
 ) -> Result<(StatusCode, Json<Value>), RestError> {
     let name = match &new.derived_from {
         None => {
-            let name = new.name.ok_or_else(|| RestError::bad_request("a stream needs a name"))?;
+            let name = new
+                .name
+                .ok_or_else(|| RestError::bad_request("a stream needs a name"))?;
             create_topic(&rest, &name, new.partitions).await?;
             name
         }
@@ -104,12 +120,17 @@ pub(super) async fn create_stream(
         }
     };
     let topic = existing(&rest, &name).await?;
-    Ok((StatusCode::CREATED, Json(stream_json(&rest, &name, topic.partitions).await?)))
+    Ok((
+        StatusCode::CREATED,
+        Json(stream_json(&rest, &name, topic.partitions).await?),
+    ))
 }
 
 async fn create_topic(rest: &Rest, name: &str, partitions: Option<i32>) -> Result<(), RestError> {
     if name.starts_with(INTERNAL) {
-        return Err(RestError::bad_request(format!("names that begin with {INTERNAL} are the worker's own")));
+        return Err(RestError::bad_request(format!(
+            "names that begin with {INTERNAL} are the worker's own"
+        )));
     }
     let topic = name.to_owned();
     let created = blocking(&rest.services, move |services: &Services| {
@@ -121,9 +142,10 @@ async fn create_topic(rest: &Rest, name: &str, partitions: Option<i32>) -> Resul
     .await?;
     match created {
         penstock_broker::Created::New => Ok(()),
-        penstock_broker::Created::Existed => {
-            Err(RestError::new(StatusCode::CONFLICT, format!("stream {name} exists already")))
-        }
+        penstock_broker::Created::Existed => Err(RestError::new(
+            StatusCode::CONFLICT,
+            format!("stream {name} exists already"),
+        )),
     }
 }
 
@@ -133,10 +155,19 @@ async fn derive(rest: &Rest, origin: &str, new: &NewStream) -> Result<String, Re
         return Err(RestError::bad_request("a derived stream needs levels"));
     }
     if !new.granular && new.levels.len() > 1 {
-        return Err(RestError::bad_request("a cumulative stream has one level; with several say granular"));
+        return Err(RestError::bad_request(
+            "a cumulative stream has one level; with several say granular",
+        ));
     }
-    let levels = new.levels.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let name = new.name.clone().unwrap_or_else(|| format!("{origin}-{}", levels.join("-")));
+    let levels = new
+        .levels
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>();
+    let name = new
+        .name
+        .clone()
+        .unwrap_or_else(|| format!("{origin}-{}", levels.join("-")));
     let pairs = [
         ("connector.class", "TopicPipeline".to_owned()),
         ("topics", origin.to_owned()),
@@ -144,12 +175,23 @@ async fn derive(rest: &Rest, origin: &str, new: &NewStream) -> Result<String, Re
         ("transforms.consent.type", "ConsentRouter".to_owned()),
         ("transforms.consent.streams", name.clone()),
     ];
-    let mut config: BTreeMap<String, String> = pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-    config.insert(format!("transforms.consent.{name}.levels"), levels.join(","));
+    let mut config: BTreeMap<String, String> = pairs
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect();
+    config.insert(
+        format!("transforms.consent.{name}.levels"),
+        levels.join(","),
+    );
     if new.granular {
-        config.insert(format!("transforms.consent.{name}.mode"), "granular".to_owned());
+        config.insert(
+            format!("transforms.consent.{name}.mode"),
+            "granular".to_owned(),
+        );
     }
-    rest.connectors.put(&name, config, false, RunState::Running).await?;
+    rest.connectors
+        .put(&name, config, false, RunState::Running)
+        .await?;
     Ok(name)
 }
 
@@ -161,14 +203,20 @@ pub(super) async fn delete_stream(
     existing(&rest, &name).await?;
     for (connector, view) in rest.connectors.list().await {
         let writes_only_this = view.spec.transforms.iter().any(|transform| {
-            transform.settings.get("streams").is_some_and(|streams| streams.value().trim() == name)
+            transform
+                .settings
+                .get("streams")
+                .is_some_and(|streams| streams.value().trim() == name)
         });
         if view.spec.kind == Kind::Pipeline && writes_only_this {
             rest.connectors.delete(&connector).await?;
         }
     }
     let topic = name.clone();
-    blocking(&rest.services, move |services| services.broker.delete_topic(&topic)).await?;
+    blocking(&rest.services, move |services| {
+        services.broker.delete_topic(&topic)
+    })
+    .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -182,7 +230,9 @@ fn ref_of_subject(subject: &str) -> Option<SchemaRef> {
 pub(super) async fn schemas(State(rest): State<Rest>) -> Result<Json<Value>, RestError> {
     let mut schemas = Vec::new();
     for subject in rest.services.registry.subjects().await? {
-        let Some(reference) = ref_of_subject(&subject) else { continue };
+        let Some(reference) = ref_of_subject(&subject) else {
+            continue;
+        };
         let schema = rest.services.registry.by_ref(&reference).await?;
         schemas.push(schema_json(&reference, &schema, false));
     }
@@ -194,10 +244,11 @@ fn schema_json(reference: &SchemaRef, schema: &Schema, text: bool) -> Value {
         SchemaKind::Avro => "AVRO",
         SchemaKind::Json => "JSON",
     };
-    let mut out = json!({"ref": reference.as_str(), "type": kind, "id": schema.id(), "name": schema.name()});
+    let mut out =
+        json!({"ref": reference.as_str(), "type": kind, "id": schema.id(), "name": schema.name()});
     if text {
-        out["schema"] =
-            serde_json::from_str(schema.text()).unwrap_or_else(|_| Value::String(schema.text().to_owned()));
+        out["schema"] = serde_json::from_str(schema.text())
+            .unwrap_or_else(|_| Value::String(schema.text().to_owned()));
     }
     out
 }
@@ -206,15 +257,23 @@ fn schema_ref(text: &str) -> Result<SchemaRef, RestError> {
     SchemaRef::parse(text).map_err(|error| RestError::bad_request(error.to_string()))
 }
 
-pub(super) async fn schema(State(rest): State<Rest>, Path(text): Path<String>) -> Result<Json<Value>, RestError> {
+pub(super) async fn schema(
+    State(rest): State<Rest>,
+    Path(text): Path<String>,
+) -> Result<Json<Value>, RestError> {
     let reference = schema_ref(&text)?;
-    let schema = rest.services.registry.by_ref(&reference).await.map_err(|error| {
-        if error.is_not_found() {
-            RestError::not_found(format!("there is no schema {reference}"))
-        } else {
-            error.into()
-        }
-    })?;
+    let schema = rest
+        .services
+        .registry
+        .by_ref(&reference)
+        .await
+        .map_err(|error| {
+            if error.is_not_found() {
+                RestError::not_found(format!("there is no schema {reference}"))
+            } else {
+                error.into()
+            }
+        })?;
     Ok(Json(schema_json(&reference, &schema, true)))
 }
 
@@ -237,7 +296,11 @@ pub(super) async fn create_schema(
     let kind = match new.kind.as_str() {
         "AVRO" => SchemaKind::Avro,
         "JSON" => SchemaKind::Json,
-        other => return Err(RestError::bad_request(format!("type must be AVRO or JSON, not {other}"))),
+        other => {
+            return Err(RestError::bad_request(format!(
+                "type must be AVRO or JSON, not {other}"
+            )));
+        }
     };
     let registry = &rest.services.registry;
     match registry.by_ref(&reference).await {
@@ -253,8 +316,13 @@ pub(super) async fn create_schema(
         Err(error) if error.is_not_found() => {}
         Err(error) => return Err(error.into()),
     }
-    let schema = registry.register(&reference.subject(), kind, &new.schema, &[]).await?;
-    Ok((StatusCode::CREATED, Json(schema_json(&reference, &schema, false))))
+    let schema = registry
+        .register(&reference.subject(), kind, &new.schema, &[])
+        .await?;
+    Ok((
+        StatusCode::CREATED,
+        Json(schema_json(&reference, &schema, false)),
+    ))
 }
 
 pub(super) async fn delete_schema(
@@ -262,18 +330,31 @@ pub(super) async fn delete_schema(
     Path(text): Path<String>,
 ) -> Result<StatusCode, RestError> {
     let reference = schema_ref(&text)?;
-    rest.services.registry.delete_subject(&reference.subject(), false).await?;
+    rest.services
+        .registry
+        .delete_subject(&reference.subject(), false)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 pub(super) async fn contracts(State(rest): State<Rest>) -> Json<Value> {
-    let all: Vec<Value> = rest.services.contracts.list().iter().map(|contract| contract.to_json()).collect();
+    let all: Vec<Value> = rest
+        .services
+        .contracts
+        .list()
+        .iter()
+        .map(|contract| contract.to_json())
+        .collect();
     Json(all.into())
 }
 
-pub(super) async fn contract(State(rest): State<Rest>, Path(text): Path<String>) -> Result<Json<Value>, RestError> {
+pub(super) async fn contract(
+    State(rest): State<Rest>,
+    Path(text): Path<String>,
+) -> Result<Json<Value>, RestError> {
     let contract = rest.services.contracts.get(&text);
-    let contract = contract.ok_or_else(|| RestError::not_found(format!("there is no contract {text}")))?;
+    let contract =
+        contract.ok_or_else(|| RestError::not_found(format!("there is no contract {text}")))?;
     Ok(Json(contract.to_json()))
 }
 
@@ -283,7 +364,13 @@ pub(super) async fn create_contract(
     body: String,
 ) -> Result<(StatusCode, Json<Value>), RestError> {
     let invalid = |problems: Vec<penstock_contracts::Problem>| {
-        RestError::bad_request(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+        RestError::bad_request(
+            problems
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join("\n"),
+        )
     };
     let contract = Contract::parse("contract", &body).map_err(invalid)?;
     let schema = rest.services.registry.by_ref(&contract.schema_ref).await?;
@@ -317,7 +404,11 @@ mod tests {
             ("demo-value", None),
             ("a.b", None),
         ] {
-            assert_eq!(ref_of_subject(subject).as_ref().map(SchemaRef::as_str), expected, "{subject}");
+            assert_eq!(
+                ref_of_subject(subject).as_ref().map(SchemaRef::as_str),
+                expected,
+                "{subject}"
+            );
         }
     }
 }

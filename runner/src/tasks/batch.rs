@@ -2,7 +2,7 @@
 //! the connector's converters.
 
 use penstock_broker::Message;
-use penstock_connect::{Error, Header, Origin, Record, RecordError, TopicPartition};
+use penstock_connect::{Error, Header, Origin, Record, TopicPartition};
 use penstock_formats::Payload;
 use penstock_formats::frame::{KEY_HEADER, SchemaRefId, VALUE_HEADER};
 use penstock_registry::{RegistryClient, Retry};
@@ -24,19 +24,35 @@ pub(super) async fn read(
     let mut last: Option<TopicPartition> = None;
     for (index, message) in messages.iter().enumerate() {
         let partition = match &last {
-            Some(last) if last.partition == message.partition && last.topic == message.topic => last.clone(),
-            _ => TopicPartition { topic: message.topic.clone(), partition: message.partition },
+            Some(last) if last.partition == message.partition && last.topic == message.topic => {
+                last.clone()
+            }
+            _ => TopicPartition {
+                topic: message.topic.clone(),
+                partition: message.partition,
+            },
         };
         last = Some(partition.clone());
-        let read = |converter: Converter, bytes: &Option<bytes::Bytes>, header: &str, stage: &str| match bytes {
+        let read = |converter: Converter,
+                    bytes: &Option<bytes::Bytes>,
+                    header: &str,
+                    stage: &str| match bytes {
             None => Ok(None),
             Some(bytes) => converter
                 .read(registry, header_value(message, header), bytes)
                 .map(Some)
-                .map_err(|error| Rejection { origin: index, error, stage: stage.to_owned() }),
+                .map_err(|error| Rejection {
+                    origin: index,
+                    error,
+                    stage: stage.to_owned(),
+                }),
         };
-        let payloads = read(key, &message.key, KEY_HEADER, "key.converter")
-            .and_then(|k| Ok((k, read(value, &message.value, VALUE_HEADER, "value.converter")?)));
+        let payloads = read(key, &message.key, KEY_HEADER, "key.converter").and_then(|k| {
+            Ok((
+                k,
+                read(value, &message.value, VALUE_HEADER, "value.converter")?,
+            ))
+        });
         match payloads {
             Ok((key, value)) => records.push(record(message, index, partition, key, value)),
             Err(rejection) => rejected.push(rejection),
@@ -59,10 +75,17 @@ fn record(
         .headers
         .iter()
         .filter(|header| !matches!(&*header.name, KEY_HEADER | VALUE_HEADER))
-        .map(|header| Header { name: header.name.clone(), value: header.value.clone() })
+        .map(|header| Header {
+            name: header.name.clone(),
+            value: header.value.clone(),
+        })
         .collect();
     record.timestamp = Some(message.timestamp).filter(|timestamp| *timestamp >= 0);
-    record.set_origin(Origin { index, partition: Some(partition), offset: message.offset });
+    record.set_origin(Origin {
+        index,
+        partition: Some(partition),
+        offset: message.offset,
+    });
     record
 }
 
@@ -70,7 +93,12 @@ fn header_value<'a>(message: &'a Message, name: &str) -> Option<&'a [u8]> {
     if message.headers.is_empty() {
         return None;
     }
-    message.headers.iter().rev().find(|header| &*header.name == name).and_then(|header| header.value.as_deref())
+    message
+        .headers
+        .iter()
+        .rev()
+        .find(|header| &*header.name == name)
+        .and_then(|header| header.value.as_deref())
 }
 
 /// Gets the schemas that the messages name into the client's cache. Ids that the registry does not
@@ -83,11 +111,14 @@ async fn fetch_schemas(
 ) -> Result<(), Error> {
     let mut last = None;
     for message in messages {
-        for (converter, bytes, header) in
-            [(key, &message.key, KEY_HEADER), (value, &message.value, VALUE_HEADER)]
-        {
+        for (converter, bytes, header) in [
+            (key, &message.key, KEY_HEADER),
+            (value, &message.value, VALUE_HEADER),
+        ] {
             let Some(bytes) = bytes else { continue };
-            let Some(id) = converter.schema_named(header_value(message, header), bytes) else { continue };
+            let Some(id) = converter.schema_named(header_value(message, header), bytes) else {
+                continue;
+            };
             if last == Some(id) {
                 continue;
             }
@@ -100,7 +131,8 @@ async fn fetch_schemas(
             };
             match fetched {
                 Err(error) if error.retry() == Retry::Backoff => {
-                    return Err(Error::backoff(format!("cannot get the schema with {id}")).with_source(error));
+                    return Err(Error::backoff(format!("cannot get the schema with {id}"))
+                        .with_source(error));
                 }
                 // Unknown: `read` says so at each record that names it.
                 Err(_) | Ok(()) => {}
@@ -108,9 +140,4 @@ async fn fetch_schemas(
         }
     }
     Ok(())
-}
-
-/// The rejection of a record whose payload no topic takes.
-pub(super) fn write_rejection(origin: usize, key: bool, error: RecordError) -> Rejection {
-    Rejection { origin, error, stage: if key { "key.converter" } else { "value.converter" }.to_owned() }
 }

@@ -37,7 +37,8 @@ pub(super) fn run(env: &TaskEnv, mut sink: Box<dyn Sink>) -> Result<(), Error> {
         }
         env.metrics.read.inc_by(messages.len() as u64);
         let chained = env.handle.block_on(async {
-            let (records, mut rejected) = batch::read(&messages, key, value, &env.services.registry).await?;
+            let (records, mut rejected) =
+                batch::read(&messages, key, value, &env.services.registry).await?;
             let mut chained = chain.run(records).await?;
             chained.rejected.append(&mut rejected);
             Ok::<_, Error>(chained)
@@ -53,7 +54,10 @@ pub(super) fn run(env: &TaskEnv, mut sink: Box<dyn Sink>) -> Result<(), Error> {
     }
     let ours: Vec<_> = known
         .iter()
-        .map(|p: &TopicPartition| penstock_connect::TopicPartition { topic: p.topic.clone(), partition: p.partition })
+        .map(|p: &TopicPartition| penstock_connect::TopicPartition {
+            topic: p.topic.clone(),
+            partition: p.partition,
+        })
         .collect();
     env.handle.block_on(sink.close(&ours))
 }
@@ -69,20 +73,32 @@ fn look(
 ) -> Result<(), Error> {
     let mut new = Vec::new();
     for topic in env.services.topics_of(&env.spec).map_err(task_error)? {
-        let Some(info) = env.services.broker.topic(&topic).map_err(task_error)? else { continue };
+        let Some(info) = env.services.broker.topic(&topic).map_err(task_error)? else {
+            continue;
+        };
         for partition in 0..info.partitions {
             // Several tasks share the partitions out evenly.
-            let ours = usize::try_from(partition).unwrap_or(0) % env.context.tasks == env.context.task;
+            let ours =
+                usize::try_from(partition).unwrap_or(0) % env.context.tasks == env.context.task;
             if ours && known.insert(TopicPartition::new(info.name.clone(), partition)) {
-                let start = if first { StartAt::Latest } else { StartAt::Earliest };
-                reader.assign(&info.name, partition, start).map_err(task_error)?;
-                new.push(penstock_connect::TopicPartition { topic: info.name.clone(), partition });
+                let start = if first {
+                    StartAt::Latest
+                } else {
+                    StartAt::Earliest
+                };
+                reader
+                    .assign(&info.name, partition, start)
+                    .map_err(task_error)?;
+                new.push(penstock_connect::TopicPartition {
+                    topic: info.name.clone(),
+                    partition,
+                });
             }
         }
     }
     if !new.is_empty() {
         env.handle.block_on(sink.open(&new))?;
-        env.metrics.partitions.set(i64::try_from(known.len()).unwrap_or(i64::MAX));
+        env.metrics.partitions(known.len());
     }
     Ok(())
 }

@@ -60,7 +60,10 @@ impl TaskEnv {
     fn stop_before(&self, message: &Message, rejection: &Rejection) -> Error {
         self.metrics.rejected();
         let error = sink::tolerance_error(message, Some(rejection));
-        *self.stop_before.lock().unwrap_or_else(PoisonError::into_inner) = Some(StopBefore {
+        *self
+            .stop_before
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(StopBefore {
             partition: TopicPartition::new(message.topic.clone(), message.partition),
             offset: message.offset,
             message: error.message.clone(),
@@ -70,7 +73,10 @@ impl TaskEnv {
 
     /// Where in these messages the task has to stop, and the error that it stops with.
     fn stop_point(&self, messages: &[Message]) -> Option<(usize, Error)> {
-        let noted = self.stop_before.lock().unwrap_or_else(PoisonError::into_inner);
+        let noted = self
+            .stop_before
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let stop = noted.as_ref()?;
         let index = messages.iter().position(|message| {
             message.offset == stop.offset
@@ -96,14 +102,19 @@ impl TaskEnv {
             )?;
             let predicate = match &spec.predicate {
                 Some((name, negate)) => match self.spec.predicates.get(name) {
-                    Some((class, settings)) => {
-                        Some((self.plugins.build_predicate(class, settings.clone())?, *negate))
-                    }
+                    Some((class, settings)) => Some((
+                        self.plugins.build_predicate(class, settings.clone())?,
+                        *negate,
+                    )),
                     None => None,
                 },
                 None => None,
             };
-            stages.push(Stage { name: spec.name.clone(), transform, predicate });
+            stages.push(Stage {
+                name: spec.name.clone(),
+                transform,
+                predicate,
+            });
         }
         Ok(Chain::new(stages))
     }
@@ -156,5 +167,9 @@ pub(crate) fn task_error(error: penstock_broker::Error) -> Error {
         | penstock_broker::Retry::Fenced
         | penstock_broker::Retry::Abort => Retry::Reconnect,
     };
-    Error { retry, message: error.message.clone(), source: Some(Box::new(error)) }
+    Error {
+        retry,
+        message: error.message.clone(),
+        source: Some(Box::new(error)),
+    }
 }

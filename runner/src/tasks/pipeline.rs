@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use penstock_broker::{Consumer, Message, Polled, Producer, ProducerSpec, TopicPartition, TopicPartitionOffset};
+use penstock_broker::{
+    Consumer, Message, Polled, Producer, ProducerSpec, TopicPartition, TopicPartitionOffset,
+};
 use penstock_connect::Error;
 
 use super::rejects::Rejects;
@@ -19,7 +21,9 @@ const LINGER: Duration = Duration::from_millis(10);
 
 pub(super) fn run(env: &TaskEnv) -> Result<(), Error> {
     while !env.stopping() {
-        let Some(topics) = env.wait_for_topics()? else { return Ok(()) };
+        let Some(topics) = env.wait_for_topics()? else {
+            return Ok(());
+        };
         Pipeline::open(env, topics)?.run()?;
     }
     Ok(())
@@ -38,6 +42,8 @@ struct Pipeline<'a> {
     /// When the open transaction began, and the offsets that it moves.
     open: Option<Instant>,
     offsets: BTreeMap<TopicPartition, i64>,
+    /// How far each partition was read, for its lag.
+    positions: BTreeMap<TopicPartition, i64>,
     records: i64,
 }
 
@@ -61,7 +67,9 @@ impl<'a> Pipeline<'a> {
                 overrides: env.spec.producer_overrides.clone(),
             })
             .map_err(task_error)?;
-        let consumer = broker.consumer(env.consumer_spec(topics.clone())).map_err(task_error)?;
+        let consumer = broker
+            .consumer(env.consumer_spec(topics.clone()))
+            .map_err(task_error)?;
         Ok(Self {
             env,
             rejects: Rejects::new(env, &chain)?,
@@ -73,6 +81,7 @@ impl<'a> Pipeline<'a> {
             read: (key, value),
             open: None,
             offsets: BTreeMap::new(),
+            positions: BTreeMap::new(),
             records: 0,
         })
     }
@@ -81,14 +90,28 @@ impl<'a> Pipeline<'a> {
     fn run(&mut self) -> Result<(), Error> {
         let mut last_look = Instant::now();
         loop {
-            let polled = self.consumer.poll(POLL_RECORDS, self.poll_time()).map_err(task_error)?;
+            let polled = self
+                .consumer
+                .poll(POLL_RECORDS, self.poll_time())
+                .map_err(task_error)?;
             match polled {
                 Polled::Messages(messages) => self.take(&messages)?,
-                Polled::Assigned(_) => self.env.metrics.partitions.set(self.assigned()),
-                Polled::Revoked { lost, .. } => {
-                    if lost { self.abort()? } else { self.commit()? }
+                Polled::Assigned(_) => self
+                    .env
+                    .metrics
+                    .partitions(self.consumer.assignment().len()),
+                Polled::Revoked { lost, partitions } => {
+                    if lost {
+                        self.abort()?
+                    } else {
+                        self.commit()?
+                    }
+                    self.positions
+                        .retain(|partition, _| !partitions.contains(partition));
                     self.consumer.release().map_err(task_error)?;
-                    self.env.metrics.partitions.set(self.assigned());
+                    self.env
+                        .metrics
+                        .partitions(self.consumer.assignment().len());
                 }
                 Polled::Idle => {}
             }
@@ -100,20 +123,27 @@ impl<'a> Pipeline<'a> {
             }
             if last_look.elapsed() > super::sink::LOOK {
                 last_look = Instant::now();
-                self.env.metrics.lag_max.set(super::sink::lag(self.env, &self.topics));
-                if self.env.services.topics_of(&self.env.spec).map_err(task_error)? != self.topics {
+                let positions = self
+                    .positions
+                    .iter()
+                    .map(|(partition, offset)| (partition, *offset));
+                self.env.metrics.lag(super::sink::lag(self.env, positions));
+                if self
+                    .env
+                    .services
+                    .topics_of(&self.env.spec)
+                    .map_err(task_error)?
+                    != self.topics
+                {
                     return self.commit();
                 }
             }
         }
     }
 
-    fn assigned(&self) -> i64 {
-        i64::try_from(self.consumer.assignment().len()).unwrap_or(i64::MAX)
-    }
-
     fn poll_time(&self) -> Duration {
-        self.open.map_or(POLL, |since| LINGER.saturating_sub(since.elapsed()))
+        self.open
+            .map_or(POLL, |since| LINGER.saturating_sub(since.elapsed()))
     }
 
     /// A transaction ends when nothing more came for a moment, or after the configured time.
@@ -121,7 +151,12 @@ impl<'a> Pipeline<'a> {
         let Some(since) = self.open else { return false };
         let interval = self.env.services.worker.transaction_interval.0;
         let little = self.records < i64::try_from(POLL_RECORDS).unwrap_or(i64::MAX);
-        since.elapsed() >= if little { LINGER.min(interval) } else { interval }
+        since.elapsed()
+            >= if little {
+                LINGER.min(interval)
+            } else {
+                interval
+            }
     }
 
     fn take(&mut self, messages: &[Message]) -> Result<(), Error> {
@@ -140,7 +175,8 @@ impl<'a> Pipeline<'a> {
         env.metrics.active.add(i64::try_from(count).unwrap_or(0));
         let (key, value) = self.read;
         let (mut chained, unread) = env.handle.block_on(async {
-            let (records, rejected) = batch::read(messages, key, value, &env.services.registry).await?;
+            let (records, rejected) =
+                batch::read(messages, key, value, &env.services.registry).await?;
             Ok::<_, Error>((self.chain.run(records).await?, rejected))
         })?;
         chained.rejected.extend(unread);
@@ -149,7 +185,10 @@ impl<'a> Pipeline<'a> {
             self.producer.begin().map_err(task_error)?;
             self.open = Some(Instant::now());
         }
-        let stop = self.rejects.stop_at(&chained.rejected).map(|rejection| rejection.origin);
+        let stop = self
+            .rejects
+            .stop_at(&chained.rejected)
+            .map(|rejection| rejection.origin);
         let ended = stop.unwrap_or(count);
         let mut written = 0;
         let mut too_large = Vec::new();
@@ -181,7 +220,9 @@ impl<'a> Pipeline<'a> {
         self.records += i64::try_from(ended).unwrap_or(0);
         match stop {
             Some(stop) => self.stop_at(&messages[stop], &chained.rejected, stop),
-            None => self.rejects.settle(self.producer.as_mut(), messages, &chained.rejected),
+            None => self
+                .rejects
+                .settle(self.producer.as_mut(), messages, &chained.rejected),
         }
     }
 
@@ -194,7 +235,10 @@ impl<'a> Pipeline<'a> {
     ) -> Result<(), Error> {
         self.commit()?;
         self.env.metrics.rejected();
-        Err(super::sink::tolerance_error(message, rejected.iter().find(|rejection| rejection.origin == origin)))
+        Err(super::sink::tolerance_error(
+            message,
+            rejected.iter().find(|rejection| rejection.origin == origin),
+        ))
     }
 
     fn commit(&mut self) -> Result<(), Error> {
@@ -202,8 +246,15 @@ impl<'a> Pipeline<'a> {
             return Ok(());
         }
         let since = Instant::now();
-        let offsets: Vec<TopicPartitionOffset> =
-            std::mem::take(&mut self.offsets).into_iter().map(|(partition, offset)| partition.at(offset)).collect();
+        self.positions.extend(
+            self.offsets
+                .iter()
+                .map(|(partition, offset)| (partition.clone(), *offset)),
+        );
+        let offsets: Vec<TopicPartitionOffset> = std::mem::take(&mut self.offsets)
+            .into_iter()
+            .map(|(partition, offset)| partition.at(offset))
+            .collect();
         let group = self.consumer.group_metadata().map_err(task_error)?;
         let mut committed = self.producer.commit(Some((&group, &offsets)));
         // A commit whose answer is late is asked for again: that is safe, and the only way to know.

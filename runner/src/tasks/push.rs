@@ -33,7 +33,12 @@ impl<'a> Push<'a> {
         let chain = env.chain()?;
         let (key, value) = env.services.converters(&env.spec);
         let broker = env.services.broker.clone();
-        let mut push = Self { env, chain, writer: Writer::new(broker, key, value), producer: None };
+        let mut push = Self {
+            env,
+            chain,
+            writer: Writer::new(broker, key, value),
+            producer: None,
+        };
         push.producer = Some(push.new_producer()?);
         Ok(push)
     }
@@ -74,7 +79,11 @@ impl<'a> Push<'a> {
         let mut records = Vec::with_capacity(count);
         for (index, polled) in batch.records.into_iter().enumerate() {
             let mut record = polled.record;
-            record.set_origin(Origin { index, partition: None, offset: -1 });
+            record.set_origin(Origin {
+                index,
+                partition: None,
+                offset: -1,
+            });
             match polled.fault {
                 None => {
                     replies.push(polled.reply);
@@ -109,15 +118,20 @@ impl<'a> Push<'a> {
         }
         let passed = chained.passed;
         if passed.is_empty() {
+            env.metrics.active.set(0);
             return Ok(());
         }
         match self.write(&passed) {
             Ok(outcomes) => {
-                let delivered = outcomes.iter().filter(|(_, outcome)| *outcome == Outcome::Delivered).count();
+                let delivered = outcomes
+                    .iter()
+                    .filter(|(_, outcome)| *outcome == Outcome::Delivered)
+                    .count();
                 env.metrics.written.inc_by(delivered as u64);
                 // Of several outputs of one record the first that failed decides.
-                let (delivered, failed): (Vec<_>, Vec<_>) =
-                    outcomes.into_iter().partition(|(_, outcome)| *outcome == Outcome::Delivered);
+                let (delivered, failed): (Vec<_>, Vec<_>) = outcomes
+                    .into_iter()
+                    .partition(|(_, outcome)| *outcome == Outcome::Delivered);
                 for (origin, outcome) in failed.into_iter().chain(delivered) {
                     answer(origin, outcome);
                 }
@@ -146,7 +160,9 @@ impl<'a> Push<'a> {
             }
             match self.writer.send(producer.as_mut(), index, record)? {
                 None => sent.push(record.origin().index),
-                Some(rejection) => outcomes.push((rejection.origin, Outcome::Rejected(rejection.error))),
+                Some(rejection) => {
+                    outcomes.push((rejection.origin, Outcome::Rejected(rejection.error)))
+                }
             }
         }
         let deliveries = producer.flush(DELIVERY_TIMEOUT).map_err(task_error)?;
@@ -158,7 +174,9 @@ impl<'a> Push<'a> {
                     Ok(_) => Outcome::Delivered,
                     Err(error) => {
                         usable &= matches!(error.retry, BrokerRetry::Never | BrokerRetry::Backoff);
-                        Outcome::Unavailable { message: error.message }
+                        Outcome::Unavailable {
+                            message: error.message,
+                        }
                     }
                 },
             ));
@@ -176,12 +194,17 @@ impl<'a> Push<'a> {
         self.env.metrics.last_error.set(crate::metrics::now_ms());
         self.env.metrics.active.set(0);
         for reply in replies.into_iter().flatten() {
-            reply.send(Outcome::Unavailable { message: error.message.clone() });
+            reply.send(Outcome::Unavailable {
+                message: error.message.clone(),
+            });
         }
         if error.retry == Retry::Never {
             return Err(error);
         }
-        tracing::warn!(connector = &*self.env.context.connector, "senders are told to come again: {error}");
+        tracing::warn!(
+            connector = &*self.env.context.connector,
+            "senders are told to come again: {error}"
+        );
         Ok(())
     }
 }

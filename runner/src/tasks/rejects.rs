@@ -74,7 +74,12 @@ impl<'a> Rejects<'a> {
         Ok(())
     }
 
-    fn settle_one(&self, producer: &mut dyn Producer, original: &Message, rejection: &Rejection) -> Result<(), Error> {
+    fn settle_one(
+        &self,
+        producer: &mut dyn Producer,
+        original: &Message,
+        rejection: &Rejection,
+    ) -> Result<(), Error> {
         let env = self.env;
         let common = &env.spec.common;
         let cause = Cause {
@@ -107,14 +112,21 @@ impl<'a> Rejects<'a> {
         }
         if let (Some(topic), Some(schema)) = (&common.error_stream_topic, &self.error_schema) {
             let event = error_event(&cause, topic, schema, self.raw);
-            producer.send(OutRecord::new(topic, Some(&event))).map_err(task_error)?;
+            producer
+                .send(OutRecord::new(topic, Some(&event)))
+                .map_err(task_error)?;
         }
         Ok(())
     }
 
     /// A dead letter keeps the record's bytes, headers and timestamp. Where personal data may be in
     /// it, key and value are sealed together and the header says so.
-    fn dead_letter(&self, producer: &mut dyn Producer, topic: &str, cause: &Cause<'_>) -> Result<(), Error> {
+    fn dead_letter(
+        &self,
+        producer: &mut dyn Producer,
+        topic: &str,
+        cause: &Cause<'_>,
+    ) -> Result<(), Error> {
         let original = cause.original;
         let mut headers = headers(cause, self.env.spec.common.dlq_headers);
         let mut out = OutRecord::new(topic, original.value.as_deref());
@@ -123,7 +135,10 @@ impl<'a> Rejects<'a> {
         if self.seal {
             sealed = self.seal(original)?;
             headers.retain(|header| header.name.starts_with("__connect.errors."));
-            headers.push(Header { name: SEALED_HEADER.into(), value: None });
+            headers.push(Header {
+                name: SEALED_HEADER.into(),
+                value: None,
+            });
             out.value = Some(&sealed);
         } else {
             out.key = original.key.as_deref();
@@ -144,9 +159,13 @@ fn error_schema(env: &TaskEnv, reference: &str) -> Result<Arc<Schema>, Error> {
     let schema = env
         .handle
         .block_on(env.services.registry.by_ref(&reference))
-        .map_err(|error| crate::services::registry_error(&format!("errors.stream.schema={reference}"), error))?;
+        .map_err(|error| {
+            crate::services::registry_error(&format!("errors.stream.schema={reference}"), error)
+        })?;
     if schema.kind() != SchemaKind::Json {
-        return Err(Error::never(format!("errors.stream.schema={reference} is not a JSON Schema")));
+        return Err(Error::never(format!(
+            "errors.stream.schema={reference} is not a JSON Schema"
+        )));
     }
     Ok(schema)
 }

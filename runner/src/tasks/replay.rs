@@ -11,13 +11,16 @@ use super::rejects::Rejects;
 use super::writer::Writer;
 use super::{TaskEnv, task_error};
 use crate::chain::{Chain, Rejection};
-use crate::converters::Converter;
 use crate::offsets;
 
 pub(super) fn run(env: &TaskEnv, mut source: Box<dyn Source>) -> Result<(), Error> {
     let mut task = Replay::open(env)?;
-    let position = offsets::load(env.services.broker.as_ref(), &env.context.connector, env.context.task)
-        .map_err(task_error)?;
+    let position = offsets::load(
+        env.services.broker.as_ref(),
+        &env.context.connector,
+        env.context.task,
+    )
+    .map_err(task_error)?;
     env.handle.block_on(source.open(position))?;
     let ended = task.run(source.as_mut());
     env.handle.block_on(source.close());
@@ -48,7 +51,13 @@ impl<'a> Replay<'a> {
                 overrides: env.spec.producer_overrides.clone(),
             })
             .map_err(task_error)?;
-        Ok(Self { env, rejects: Rejects::new(env, &chain)?, chain, writer: Writer::new(broker, key, value), producer })
+        Ok(Self {
+            env,
+            rejects: Rejects::new(env, &chain)?,
+            chain,
+            writer: Writer::new(broker, key, value),
+            producer,
+        })
     }
 
     fn run(&mut self, source: &mut dyn Source) -> Result<(), Error> {
@@ -83,10 +92,18 @@ impl<'a> Replay<'a> {
         for (index, polled) in records.into_iter().enumerate() {
             let mut record = polled.record;
             originals.push(original(&record));
-            record.set_origin(Origin { index, partition: None, offset: -1 });
+            record.set_origin(Origin {
+                index,
+                partition: None,
+                offset: -1,
+            });
             match polled.fault {
                 None => good.push(record),
-                Some(error) => faults.push(Rejection { origin: index, error, stage: "source".to_owned() }),
+                Some(error) => faults.push(Rejection {
+                    origin: index,
+                    error,
+                    stage: "source".to_owned(),
+                }),
             }
         }
         let mut chained = env.handle.block_on(self.chain.run(good))?;
@@ -106,8 +123,13 @@ impl<'a> Replay<'a> {
             }
         };
         if let Some(position) = position {
-            offsets::store(self.producer.as_mut(), &env.context.connector, env.context.task, &position)
-                .map_err(task_error)?;
+            offsets::store(
+                self.producer.as_mut(),
+                &env.context.connector,
+                env.context.task,
+                &position,
+            )
+            .map_err(task_error)?;
         }
         self.commit()?;
         for (_, reason) in &chained.filtered {
@@ -139,7 +161,8 @@ impl<'a> Replay<'a> {
         if let Some(rejection) = self.rejects.stop_at(&rejected) {
             return Err(stop_error(rejection));
         }
-        self.rejects.settle(self.producer.as_mut(), originals, &rejected)?;
+        self.rejects
+            .settle(self.producer.as_mut(), originals, &rejected)?;
         Ok(written)
     }
 
@@ -177,7 +200,10 @@ fn original(record: &Record) -> Message {
         headers: record
             .headers
             .iter()
-            .map(|header| penstock_broker::Header { name: header.name.clone(), value: header.value.clone() })
+            .map(|header| penstock_broker::Header {
+                name: header.name.clone(),
+                value: header.value.clone(),
+            })
             .collect(),
     }
 }

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use penstock_broker::{Consumer, Message, Polled, Producer, ProducerSpec, TopicPartition, TopicPartitionOffset};
+use penstock_broker::{
+    Consumer, Message, Polled, Producer, ProducerSpec, TopicPartition, TopicPartitionOffset,
+};
 use penstock_connect::{Error, FlushReason, Position, Sink};
 
 use super::rejects::Rejects;
@@ -23,7 +25,9 @@ const DEAD_LETTER_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(super) fn run(env: &TaskEnv, mut sink: Box<dyn Sink>) -> Result<(), Error> {
     while !env.stopping() {
-        let Some(topics) = env.wait_for_topics()? else { return Ok(()) };
+        let Some(topics) = env.wait_for_topics()? else {
+            return Ok(());
+        };
         SinkTask::open(env, topics, sink.as_mut())?.run()?;
     }
     Ok(())
@@ -68,7 +72,11 @@ impl Progress {
 impl<'a> SinkTask<'a> {
     fn open(env: &'a TaskEnv, topics: Vec<String>, sink: &'a mut dyn Sink) -> Result<Self, Error> {
         let chain = env.chain()?;
-        let consumer = env.services.broker.consumer(env.consumer_spec(topics.clone())).map_err(task_error)?;
+        let consumer = env
+            .services
+            .broker
+            .consumer(env.consumer_spec(topics.clone()))
+            .map_err(task_error)?;
         Ok(Self {
             rejects: Rejects::new(env, &chain)?,
             env,
@@ -106,8 +114,18 @@ impl<'a> SinkTask<'a> {
             }
             if last_look.elapsed() > LOOK {
                 last_look = Instant::now();
-                self.env.metrics.lag_max.set(lag(self.env, &self.topics));
-                if self.env.services.topics_of(&self.env.spec).map_err(task_error)? != self.topics {
+                let positions = self
+                    .progress
+                    .iter()
+                    .map(|(partition, progress)| (partition, progress.seen));
+                self.env.metrics.lag(lag(self.env, positions));
+                if self
+                    .env
+                    .services
+                    .topics_of(&self.env.spec)
+                    .map_err(task_error)?
+                    != self.topics
+                {
                     return self.close();
                 }
             }
@@ -120,13 +138,26 @@ impl<'a> SinkTask<'a> {
         let committed = self.consumer.committed(partitions).map_err(task_error)?;
         for position in committed {
             let partition = TopicPartition::new(position.topic, position.partition);
-            let progress = Progress { seen: position.offset, given: None, committed: position.offset };
+            let progress = Progress {
+                seen: position.offset,
+                given: None,
+                committed: position.offset,
+            };
             self.progress.insert(partition, progress);
         }
         for Position { partition, offset } in held {
-            self.consumer.seek(&partition.topic, partition.partition, offset).map_err(task_error)?;
+            self.consumer
+                .seek(&partition.topic, partition.partition, offset)
+                .map_err(task_error)?;
             let partition = TopicPartition::new(partition.topic, partition.partition);
-            self.progress.insert(partition, Progress { seen: offset, given: None, committed: offset });
+            self.progress.insert(
+                partition,
+                Progress {
+                    seen: offset,
+                    given: None,
+                    committed: offset,
+                },
+            );
         }
         self.count_partitions();
         Ok(())
@@ -147,7 +178,9 @@ impl<'a> SinkTask<'a> {
     }
 
     fn count_partitions(&self) {
-        self.env.metrics.partitions.set(i64::try_from(self.consumer.assignment().len()).unwrap_or(i64::MAX));
+        self.env
+            .metrics
+            .partitions(self.consumer.assignment().len());
     }
 
     fn take(&mut self, messages: &[Message]) -> Result<(), Error> {
@@ -162,23 +195,41 @@ impl<'a> SinkTask<'a> {
     fn take_up_to(&mut self, messages: &[Message]) -> Result<(), Error> {
         let env = self.env;
         env.metrics.read.inc_by(messages.len() as u64);
-        env.metrics.active.add(i64::try_from(messages.len()).unwrap_or(0));
+        env.metrics
+            .active
+            .add(i64::try_from(messages.len()).unwrap_or(0));
         let (key, value) = self.read;
         let (mut chained, unread) = env.handle.block_on(async {
-            let (records, rejected) = batch::read(messages, key, value, &env.services.registry).await?;
+            let (records, rejected) =
+                batch::read(messages, key, value, &env.services.registry).await?;
             Ok::<_, Error>((self.chain.run(records).await?, rejected))
         })?;
         chained.rejected.extend(unread);
-        let stop = self.rejects.stop_at(&chained.rejected).map(|rejection| rejection.origin);
-        chained.passed.retain(|record| stop.is_none_or(|stop| record.origin().index < stop));
-        let origins: Vec<usize> = chained.passed.iter().map(|record| record.origin().index).collect();
+        let stop = self
+            .rejects
+            .stop_at(&chained.rejected)
+            .map(|rejection| rejection.origin);
+        chained
+            .passed
+            .retain(|record| stop.is_none_or(|stop| record.origin().index < stop));
+        let origins: Vec<usize> = chained
+            .passed
+            .iter()
+            .map(|record| record.origin().index)
+            .collect();
         env.metrics.written.inc_by(origins.len() as u64);
         if !chained.passed.is_empty() {
             let refused = env.handle.block_on(self.sink.write(chained.passed))?;
-            chained.rejected.extend(refused.into_iter().filter_map(|(index, error)| {
-                let origin = *origins.get(index)?;
-                Some(Rejection { origin, error, stage: "sink".to_owned() })
-            }));
+            chained
+                .rejected
+                .extend(refused.into_iter().filter_map(|(index, error)| {
+                    let origin = *origins.get(index)?;
+                    Some(Rejection {
+                        origin,
+                        error,
+                        stage: "sink".to_owned(),
+                    })
+                }));
             if let Some(rejection) = self.rejects.stop_at(&chained.rejected)
                 && stop.is_none_or(|stop| rejection.origin < stop)
             {
@@ -211,7 +262,10 @@ impl<'a> SinkTask<'a> {
             env.metrics.rejected();
             return Err(tolerance_error(
                 &messages[stop],
-                chained.rejected.iter().find(|rejection| rejection.origin == stop),
+                chained
+                    .rejected
+                    .iter()
+                    .find(|rejection| rejection.origin == stop),
             ));
         }
         self.settle(messages, &chained.rejected)
@@ -223,11 +277,20 @@ impl<'a> SinkTask<'a> {
         }
         if self.producer.is_none() {
             let spec = ProducerSpec {
-                client_id: format!("{}-{}-dlq", self.env.context.connector, self.env.context.task),
+                client_id: format!(
+                    "{}-{}-dlq",
+                    self.env.context.connector, self.env.context.task
+                ),
                 transactional_id: None,
                 overrides: self.env.spec.producer_overrides.clone(),
             };
-            self.producer = Some(self.env.services.broker.producer(spec).map_err(task_error)?);
+            self.producer = Some(
+                self.env
+                    .services
+                    .broker
+                    .producer(spec)
+                    .map_err(task_error)?,
+            );
         }
         match &mut self.producer {
             Some(producer) => self.rejects.settle(producer.as_mut(), messages, rejected),
@@ -248,7 +311,8 @@ impl<'a> SinkTask<'a> {
             let durable = positions
                 .iter()
                 .find(|position| {
-                    position.partition.partition == partition.partition && position.partition.topic == partition.topic
+                    position.partition.partition == partition.partition
+                        && position.partition.topic == partition.topic
                 })
                 .map(|position| position.offset);
             let offset = progress.durable(durable);
@@ -264,11 +328,17 @@ impl<'a> SinkTask<'a> {
             return Ok(());
         }
         let since = Instant::now();
-        let positions: Vec<TopicPartitionOffset> = offsets.iter().map(|(position, _)| position.clone()).collect();
+        let positions: Vec<TopicPartitionOffset> = offsets
+            .iter()
+            .map(|(position, _)| position.clone())
+            .collect();
         self.consumer.commit(&positions).map_err(task_error)?;
         self.env.metrics.committed(since.elapsed());
         for (position, moved) in offsets {
-            self.env.metrics.active.sub(moved.min(self.env.metrics.active.get()));
+            self.env
+                .metrics
+                .active
+                .sub(moved.min(self.env.metrics.active.get()));
             let partition = TopicPartition::new(position.topic, position.partition);
             if let Some(progress) = self.progress.get_mut(&partition) {
                 progress.committed = position.offset;
@@ -279,19 +349,28 @@ impl<'a> SinkTask<'a> {
 
     fn close(&mut self) -> Result<(), Error> {
         self.flush(FlushReason::Close)?;
-        let ours: Vec<_> = self.consumer.assignment().iter().map(sink_partition).collect();
+        let ours: Vec<_> = self
+            .consumer
+            .assignment()
+            .iter()
+            .map(sink_partition)
+            .collect();
         self.env.handle.block_on(self.sink.close(&ours))
     }
 }
 
 fn sink_partition(partition: &TopicPartition) -> penstock_connect::TopicPartition {
-    penstock_connect::TopicPartition { topic: partition.topic.clone(), partition: partition.partition }
+    penstock_connect::TopicPartition {
+        topic: partition.topic.clone(),
+        partition: partition.partition,
+    }
 }
 
 /// The error of a task that stops at a record, as the operator wants.
 pub(super) fn tolerance_error(message: &Message, rejection: Option<&Rejection>) -> Error {
-    let (stage, cause) =
-        rejection.map_or(("?", String::new()), |rejection| (rejection.stage.as_str(), rejection.error.to_string()));
+    let (stage, cause) = rejection.map_or(("?", String::new()), |rejection| {
+        (rejection.stage.as_str(), rejection.error.to_string())
+    });
     Error::never(format!(
         "stopped at {}-{} offset {}: {stage}: {cause} (errors.tolerance=none; set it to all, with a dead letter \
          topic, to go on past such records)",
@@ -299,14 +378,18 @@ pub(super) fn tolerance_error(message: &Message, rejection: Option<&Rejection>) 
     ))
 }
 
-/// The largest lag over all partitions of the topics, in records; 0 when it cannot be told.
-pub(super) fn lag(env: &TaskEnv, topics: &[String]) -> i64 {
+/// The largest lag over these positions (next offset to read), in records. A partition that cannot
+/// be asked counts as read up.
+pub(super) fn lag<'p>(
+    env: &TaskEnv,
+    positions: impl Iterator<Item = (&'p TopicPartition, i64)>,
+) -> i64 {
     let broker = &env.services.broker;
-    let names: Vec<&str> = topics.iter().map(String::as_str).collect();
-    let Ok(committed) = broker.group_offsets(&env.group(), &names) else { return 0 };
-    let lags = committed.iter().filter_map(|position| {
-        let (_, high) = broker.watermarks(&position.topic, position.partition).ok()?;
-        Some(high - position.offset)
+    let lags = positions.filter_map(|(partition, position)| {
+        let (_, high) = broker
+            .watermarks(&partition.topic, partition.partition)
+            .ok()?;
+        Some(high - position)
     });
     lags.max().unwrap_or(0).max(0)
 }
@@ -317,12 +400,31 @@ mod tests {
 
     #[test]
     fn an_offset_moves_only_over_records_that_are_durable_or_were_not_for_the_sink() {
-        let progress = |seen, given, committed| Progress { seen, given, committed };
+        let progress = |seen, given, committed| Progress {
+            seen,
+            given,
+            committed,
+        };
         for (case, state, durable, expected) in [
-            ("nothing was given: filtered records count", progress(10, None, 3), None, 10),
-            ("all that was given is durable", progress(10, Some(8), 3), Some(8), 10),
+            (
+                "nothing was given: filtered records count",
+                progress(10, None, 3),
+                None,
+                10,
+            ),
+            (
+                "all that was given is durable",
+                progress(10, Some(8), 3),
+                Some(8),
+                10,
+            ),
             ("the sink lags", progress(10, Some(8), 3), Some(5), 5),
-            ("the sink says nothing of it", progress(10, Some(8), 3), None, 3),
+            (
+                "the sink says nothing of it",
+                progress(10, Some(8), 3),
+                None,
+                3,
+            ),
         ] {
             assert_eq!(state.durable(durable), expected, "{case}");
         }

@@ -51,8 +51,15 @@ fn supervise(env: &TaskEnv) {
         if since.elapsed() > WELL {
             delay = first;
         }
-        let pause = delay.mul_f64(rand::rng().random_range(0.8..1.2)).min(longest);
-        tracing::warn!(connector, task, "the task starts again in {} ms: {trace}", pause.as_millis());
+        let pause = delay
+            .mul_f64(rand::rng().random_range(0.8..1.2))
+            .min(longest);
+        tracing::warn!(
+            connector,
+            task,
+            "the task starts again in {} ms: {trace}",
+            pause.as_millis()
+        );
         env.status.set(State::Restarting, Some(trace));
         env.metrics.restarts.inc();
         env.metrics.retries.inc();
@@ -68,11 +75,19 @@ fn run(env: &TaskEnv) -> Result<(), Error> {
     match env.spec.kind {
         Kind::Pipeline => pipeline::run(env),
         Kind::Source => {
-            let source = env.plugins.build_source(&env.spec, &env.context, &env.services)?;
-            if source.replayable() { replay::run(env, source) } else { push::run(env, source) }
+            let source = env
+                .plugins
+                .build_source(&env.spec, &env.context, &env.services)?;
+            if source.replayable() {
+                replay::run(env, source)
+            } else {
+                push::run(env, source)
+            }
         }
         Kind::Sink => {
-            let plugin = env.plugins.build_sink(&env.spec, &env.context, &env.services)?;
+            let plugin = env
+                .plugins
+                .build_sink(&env.spec, &env.context, &env.services)?;
             match plugin.mode() {
                 penstock_connect::SinkMode::Group => sink::run(env, plugin),
                 penstock_connect::SinkMode::Broadcast => broadcast::run(env, plugin),

@@ -50,7 +50,11 @@ impl Writer {
         for record in records {
             let encoded = self.encode_one(record).map_err(|(stage, error)| {
                 let origin = record.origin().index;
-                rejected.push(Rejection { origin, error, stage: stage.to_owned() });
+                rejected.push(Rejection {
+                    origin,
+                    error,
+                    stage: stage.to_owned(),
+                });
             });
             self.encoded.push(encoded.ok());
         }
@@ -59,13 +63,16 @@ impl Writer {
 
     fn encode_one(&mut self, record: &Record) -> Result<Encoded, (&'static str, RecordError)> {
         let mut encode = |converter: Converter, payload: &Option<penstock_formats::Payload>| {
-            let Some(payload) = payload else { return Ok(None) };
+            let Some(payload) = payload else {
+                return Ok(None);
+            };
             let start = self.bytes.len();
             converter.write(payload, &mut self.bytes)?;
             Ok(Some(start..self.bytes.len()))
         };
         let key = encode(self.key, &record.key).map_err(|error| ("key.converter", error))?;
-        let value = encode(self.value, &record.value).map_err(|error| ("value.converter", error))?;
+        let value =
+            encode(self.value, &record.value).map_err(|error| ("value.converter", error))?;
         Ok(Encoded { key, value })
     }
 
@@ -79,19 +86,26 @@ impl Writer {
     ) -> Result<Option<Rejection>, Error> {
         let partition = match record.placement {
             Placement::Key => None,
-            Placement::Partition(partition) => Some(partition % self.partition_count(&record.topic)?),
+            Placement::Partition(partition) => {
+                Some(partition % self.partition_count(&record.topic)?)
+            }
             Placement::Hash(hash) => {
                 let count = u64::try_from(self.partition_count(&record.topic)?).unwrap_or(1);
                 // Smaller than the count, which is an i32.
                 Some(i32::try_from(hash % count).unwrap_or(0))
             }
         };
-        let Some(Some(encoded)) = self.encoded.get(index) else { return Ok(None) };
+        let Some(Some(encoded)) = self.encoded.get(index) else {
+            return Ok(None);
+        };
         self.headers.clear();
-        self.headers.extend(
-            record.headers.iter().map(|header| Header { name: header.name.clone(), value: header.value.clone() }),
-        );
-        let slice = |range: &Option<Range<usize>>| range.clone().and_then(|range| self.bytes.get(range));
+        self.headers
+            .extend(record.headers.iter().map(|header| Header {
+                name: header.name.clone(),
+                value: header.value.clone(),
+            }));
+        let slice =
+            |range: &Option<Range<usize>>| range.clone().and_then(|range| self.bytes.get(range));
         let out = OutRecord {
             topic: &record.topic,
             partition,
@@ -121,7 +135,8 @@ impl Writer {
             return Ok(*count);
         }
         let info = self.broker.topic(topic).map_err(task_error)?;
-        let info = info.ok_or_else(|| Error::backoff(format!("topic {topic} does not exist (yet)")))?;
+        let info =
+            info.ok_or_else(|| Error::backoff(format!("topic {topic} does not exist (yet)")))?;
         let count = info.partitions.max(1);
         self.partitions.insert(topic.clone(), count);
         Ok(count)

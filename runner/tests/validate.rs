@@ -1,0 +1,96 @@
+//! `penstock validate`: acceptance folders have no problems, and broken files have all of theirs
+//! reported at once.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn validate(dir: &Path, files: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_penstock"))
+        .arg("validate")
+        .args(files)
+        .current_dir(dir)
+        .output()
+        .unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn the_acceptance_folders_have_no_problems() {
+    for (folder, files, connectors) in [
+        (
+            "demo",
+            &[
+                "worker.properties",
+                "gateway.properties",
+                "demo-2.properties",
+                "files.properties",
+                "egress.properties",
+                "worker.properties",
+            ][..],
+            4,
+        ),
+        (
+            "wiki",
+            &[
+                "worker.properties",
+                "page-change.properties",
+                "sink.properties",
+                "error-sink.properties",
+            ][..],
+            3,
+        ),
+    ] {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../tests/acceptance")
+            .join(folder);
+        let output = validate(&dir, files);
+        assert!(output.status.success(), "{folder}: {}", stderr(&output));
+        assert_eq!(
+            String::from_utf8(output.stdout).unwrap(),
+            format!("{connectors} connectors: no problems\n")
+        );
+    }
+}
+
+#[test]
+fn every_problem_in_every_file_is_told_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    write("worker.properties", "data.dirr=data\nlisteners=here\n");
+    write(
+        "a.properties",
+        "name=a\nconnector.class=HttpSorce\ntopic=demo\n",
+    );
+    write(
+        "b.properties",
+        "name=b\nconnector.class=FileSink\ntopics=demo\nfile=out/{topic}-{partition}.jsonl\nerrors.tolerence=all\n\
+         transforms=mask\ntransforms.mask.type=MaskFeild\n",
+    );
+    write(
+        "c.properties",
+        "name=c\nconnector.class=TopicPipeline\ntransforms=k\ntransforms.k.type=ValueToKey\ntransforms.k.predicate=none\n\
+         tasks.max=0\n",
+    );
+    write(
+        "d.properties",
+        "name=d\nconnector.class=FileSink\ntopics=demo\nfile=${env:PENSTOCK_NOT_SET_ANYWHERE}\n",
+    );
+    let output = validate(
+        dir.path(),
+        &[
+            "worker.properties",
+            "a.properties",
+            "b.properties",
+            "c.properties",
+            "d.properties",
+            "e.properties",
+        ],
+    );
+    assert_eq!(output.status.code(), Some(1));
+    insta::assert_snapshot!(stderr(&output), @"");
+}
