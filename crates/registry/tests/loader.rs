@@ -5,7 +5,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{Server, client_of};
+use common::{Server, client_of, service};
 use penstock_registry::{Problem, SchemaRef, check_dir, register_dir};
 
 const DEMO: &str = r#"{"type":"record","name":"Demo","fields":[{"name":"id","type":"string"}]}"#;
@@ -34,50 +34,64 @@ fn event(target: &str) -> String {
 const COMMON: &str = r##"{"$schema":"https://json-schema.org/draft-07/schema#","$id":"/wiki/common/2.0.0","definitions":{"dt":{"type":"string"}},"type":"object","properties":{"dt":{"$ref":"#/definitions/dt"}},"required":["dt"]}"##;
 
 #[tokio::test]
-async fn a_directory_is_published_under_its_references_and_again_is_nothing() {
+async fn the_embedded_registry_takes_a_directory() {
     let server = Server::start().await;
-    let dir = tempfile::tempdir().unwrap();
-    write(dir.path(), "acme/demo/1.0.2.avsc", DEMO);
-    write(
-        dir.path(),
-        "wiki/page/change/1.1.0.json",
-        &event("/wiki/common/2.0.0#"),
+    directory_contract(&server.url, "acme").await;
+    let client = server.client();
+    let subjects = client.subjects().await.unwrap();
+    let named = |name: &str| format!("acme.{name}");
+    assert_eq!(
+        subjects,
+        ["common.2.0.0", "demo.1.0.2", "page.change.1.1.0"].map(named)
     );
-    write(dir.path(), "wiki/common/2.0.0.json", COMMON);
+}
+
+#[tokio::test]
+async fn a_real_registry_takes_a_directory() {
+    if let Some(url) = service("PENSTOCK_TEST_REGISTRY", "a registry's base URL") {
+        // The registry may outlive the test: a handle of its own.
+        directory_contract(&url, &format!("t{}", uuid::Uuid::new_v4().simple())).await;
+    }
+}
+
+/// A directory is published under its references, and publishing it again is nothing.
+async fn directory_contract(url: &str, handle: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |path: &str, text: &str| {
+        let text = text.replace("/wiki/", &format!("/{handle}/"));
+        write(dir.path(), &format!("{handle}/{path}"), &text);
+    };
+    file("demo/1.0.2.avsc", DEMO);
+    file("page/change/1.1.0.json", &event("/wiki/common/2.0.0#"));
+    file("common/2.0.0.json", COMMON);
     write(dir.path(), "README.md", "not a schema");
     write(dir.path(), ".hidden/x/1.0.0.json", "not looked at");
-    let client = server.client();
-    let published = register_dir(&client, dir.path()).await.unwrap();
+    let published = register_dir(&client_of(url), dir.path()).await.unwrap();
     let names: Vec<_> = published.iter().map(|p| p.reference.as_str()).collect();
+    // What others refer to comes first.
     assert_eq!(
         names,
-        [
-            "acme/demo/1.0.2",
-            "wiki/common/2.0.0",
-            "wiki/page/change/1.1.0"
-        ]
+        ["common/2.0.0", "demo/1.0.2", "page/change/1.1.0"].map(|name| format!("{handle}/{name}"))
     );
-    assert_eq!(
-        client.subjects().await.unwrap(),
-        [
-            "acme.demo.1.0.2",
-            "wiki.common.2.0.0",
-            "wiki.page.change.1.1.0"
-        ]
-    );
-    let reference = SchemaRef::parse("wiki/page/change/1.1.0").unwrap();
-    let schema = server.client().by_ref(&reference).await.unwrap();
+    let reader = client_of(url);
+    for one in &published {
+        let schema = reader.by_ref(&one.reference).await.unwrap();
+        assert_eq!(schema.id(), Some(one.id));
+    }
+    let schema = reader.by_ref(&published[2].reference).await.unwrap();
     assert!(schema.validate_json(br#"{"meta":{"dt":"x"}}"#).is_ok());
     assert!(schema.validate_json(br#"{"meta":{"dt":1}}"#).is_err());
     // Other white space is the same content.
-    write(
-        dir.path(),
-        "acme/demo/1.0.2.avsc",
-        &DEMO.replace(',', ",\n  "),
-    );
-    let again = register_dir(&server.client(), dir.path()).await.unwrap();
+    file("demo/1.0.2.avsc", &DEMO.replace(',', ",\n  "));
+    let again = register_dir(&client_of(url), dir.path()).await.unwrap();
     assert_eq!(again, published);
-    assert_eq!(client.versions("acme.demo.1.0.2").await.unwrap(), [1]);
+    let subject = published[1].reference.subject();
+    assert_eq!(reader.versions(&subject).await.unwrap(), [1]);
+    // Other content is refused.
+    file("demo/1.0.2.avsc", &DEMO.replace("string", "bytes"));
+    let problems = register_dir(&client_of(url), dir.path()).await.unwrap_err();
+    assert_eq!(problems.len(), 1, "{}", problems[0]);
+    assert!(problems[0].message.contains("does not change"));
 }
 
 #[tokio::test]
