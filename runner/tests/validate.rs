@@ -92,5 +92,17 @@ fn every_problem_in_every_file_is_told_at_once() {
         ],
     );
     assert_eq!(output.status.code(), Some(1));
-    insta::assert_snapshot!(stderr(&output), @"");
+    insta::assert_snapshot!(stderr(&output), @r#"
+    penstock: worker.properties:1: data.dirr: unknown key; did you mean data.dir?
+    penstock: worker.properties:2: listeners: must be an address and port such as 127.0.0.1:8080, not "here"
+    penstock: a.properties:2: connector.class: unknown connector HttpSorce; did you mean HttpSource?
+    penstock: b.properties:5: errors.tolerence: unknown key; did you mean errors.tolerance?
+    penstock: b.properties:7: transforms.mask.type: unknown transform MaskFeild; did you mean MaskField?
+    penstock: c.properties: transforms.k.fields: is required (a comma-separated list of field paths)
+    penstock: c.properties: topics: is required (or topics.regex)
+    penstock: c.properties:5: transforms.k.predicate: predicates does not name none
+    penstock: c.properties:6: tasks.max: must be at least 1
+    penstock: d.properties:4: file: the environment variable PENSTOCK_NOT_SET_ANYWHERE is not set
+    penstock: e.properties: cannot read it: No such file or directory (os error 2)
+    "#);
 }
