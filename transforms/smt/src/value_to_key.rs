@@ -1,7 +1,7 @@
 //! `ValueToKey`: makes the key from fields of the value, as a JSON object named by their paths.
 
 use penstock_connect::{Config, Problem, Record, RecordError, Settings, config};
-use penstock_formats::{Encoding, FieldPath, Fields, Found, Payload, Slot};
+use penstock_formats::{Encoding, FieldPath, Fields, Found, Payload, Slot, Value};
 
 use crate::each::{Change, unreadable};
 use crate::field_set::{FieldSet, Presence};
@@ -66,6 +66,16 @@ fn only<'a>(
     }
 }
 
+/// Appends JSON text. Characters that need not be escaped are not: equal values make equal keys.
+fn append_normal(json: &[u8], key: &mut Vec<u8>) -> Result<(), RecordError> {
+    if json.contains(&b'\\') {
+        Value::from_json(json).map_err(unreadable)?.to_json(key);
+    } else {
+        key.extend_from_slice(json);
+    }
+    Ok(())
+}
+
 impl Change for ValueToKey {
     fn change(&mut self, record: &mut Record) -> Result<(), RecordError> {
         let Some(value) = &mut record.value else {
@@ -79,7 +89,7 @@ impl Change for ValueToKey {
         for (at, (name, path)) in self.names.iter().zip(fields.paths()).enumerate() {
             key.extend_from_slice(name.as_bytes());
             let slot = only(fields, &self.found, at, path)?;
-            key.extend_from_slice(&slot.json(value.bytes()).map_err(unreadable)?);
+            append_normal(&slot.json(value.bytes()).map_err(unreadable)?, &mut key)?;
         }
         key.push(b'}');
         record.key = Some(Payload::new(key, Encoding::Json));
