@@ -28,7 +28,12 @@ pub(crate) struct SchemaBody {
     pub(crate) version: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) id: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// What is no UUID is no GUID: a registry that has its own idea of them still serves ids.
+    #[serde(
+        default,
+        deserialize_with = "uuid_or_none",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub(crate) guid: Option<Uuid>,
     /// Left out for Avro.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,6 +49,11 @@ pub(crate) struct SchemaBody {
     /// Only in answers to `fetchMaxId=true`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) max_id: Option<u32>,
+}
+
+fn uuid_or_none<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Uuid>, D::Error> {
+    let text = Option::<String>::deserialize(from)?;
+    Ok(text.and_then(|text| Uuid::parse_str(&text).ok()))
 }
 
 /// One element of `/schemas/guids/{guid}/ids`.

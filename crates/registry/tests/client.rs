@@ -215,6 +215,40 @@ async fn credentials_are_sent_and_never_shown() {
     assert_eq!(seen[2].0.as_deref(), Some("Bearer p@ss"));
 }
 
+#[tokio::test]
+async fn over_tls_only_a_trusted_registry_is_believed() {
+    let signed = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let certificate = signed.cert.pem();
+    let tls = axum_server::tls_rustls::RustlsConfig::from_pem(
+        certificate.clone().into_bytes(),
+        signed.signing_key.serialize_pem().into_bytes(),
+    )
+    .await
+    .unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let store = penstock_registry::Store::open(&dir.path().join("registry.redb")).unwrap();
+    let app = penstock_registry::router(Arc::new(store));
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!(
+        "https://localhost:{}",
+        listener.local_addr().unwrap().port()
+    );
+    let server = axum_server::from_tcp_rustls(listener, tls).unwrap();
+    tokio::spawn(server.serve(app.into_make_service()));
+    let mut config = RegistryConfig::new([url]);
+    config.max_wait = Duration::from_millis(500);
+    let error = RegistryClient::new(config.clone())
+        .unwrap()
+        .subjects()
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("certificate"), "{error}");
+    config.ca_pem = Some(certificate.into_bytes());
+    let client = RegistryClient::new(config).unwrap();
+    assert_eq!(client.subjects().await.unwrap(), Vec::<String>::new());
+}
+
 #[test]
 fn settings_that_cannot_work_are_refused_without_showing_secrets() {
     for (url, reason) in [
