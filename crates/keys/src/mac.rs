@@ -16,20 +16,14 @@ impl StoreMac {
         Self(Hmac::new_from_slice(key).expect("HMAC takes keys of any length"))
     }
 
-    /// What keys are elected for: a value of a stream's key field. With the hash that places its events.
-    pub(crate) fn scope(&self, stream: &str, value: &str) -> (Digest, u64) {
-        let full = self.full(b's', &[stream, value]);
-        let (mut scope, mut placement) = ([0; 16], [0; 8]);
-        scope.copy_from_slice(&full[..16]);
-        placement.copy_from_slice(&full[16..24]);
-        (scope, u64::from_be_bytes(placement))
+    /// What keys are elected for: a value of a stream's key field.
+    pub(crate) fn scope(&self, stream: &str, value: &str) -> Digest {
+        self.digest(b's', &[stream, value])
     }
 
     /// A data subject, the same in all streams.
     pub(crate) fn subject(&self, subject: &str) -> Digest {
-        let mut digest = [0; 16];
-        digest.copy_from_slice(&self.full(b'd', &[subject])[..16]);
-        digest
+        self.digest(b'd', &[subject])
     }
 
     /// The check of a link's random bytes.
@@ -41,21 +35,31 @@ impl StoreMac {
         [full[0], full[1], full[2], full[3]]
     }
 
-    fn full(&self, purpose: u8, parts: &[&str]) -> [u8; 32] {
+    fn digest(&self, purpose: u8, parts: &[&str]) -> Digest {
         let mut mac = self.0.clone();
         mac.update(&[purpose]);
         for part in parts {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part.as_bytes());
         }
-        mac.finalize().into_bytes().into()
+        let mut digest = [0; 16];
+        digest.copy_from_slice(&mac.finalize().into_bytes()[..16]);
+        digest
     }
 }
 
-/// The partition that holds all records of a scope.
+/// The partition of the keys topic that holds all records of a scope.
 pub(crate) fn partition_of(scope: &Digest, partitions: i32) -> i32 {
-    let mut head = [0; 8];
-    head.copy_from_slice(&scope[..8]);
-    let partitions = u64::from(partitions.unsigned_abs().max(1));
-    (u64::from_be_bytes(head) % partitions) as i32
+    let (head, _) = halves(scope);
+    (head % u64::from(partitions.unsigned_abs().max(1))) as i32
+}
+
+/// The hash that places a scope's events.
+pub(crate) fn placement_of(scope: &Digest) -> u64 {
+    halves(scope).1
+}
+
+fn halves(scope: &Digest) -> (u64, u64) {
+    let whole = u128::from_be_bytes(*scope);
+    ((whole >> 64) as u64, whole as u64)
 }
