@@ -20,6 +20,7 @@ mod program;
 mod reference;
 mod resolver;
 mod store;
+mod tagged;
 
 pub use batch::EventBatch;
 pub use contract::{Contract, Level, PiiField, Rules, State, Validation, slashed};
@@ -29,5 +30,6 @@ pub use load::read_dir;
 pub use meta::MetaFields;
 pub use program::{Program, Purpose};
 pub use reference::{ContractRef, InvalidContractRef};
-pub use resolver::{ContractSource, Resolver};
+pub use resolver::{ContractSource, Resolver, TaggedRules};
 pub use store::{ChangeError, Contracts};
+pub use tagged::PersonalTags;

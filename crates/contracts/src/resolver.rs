@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use penstock_connect::{Error, RecordError, RecordErrorKind};
-use penstock_formats::{Encoding, Fields, Found, Payload, Scalar, Schema};
+use penstock_formats::{Encoding, FieldPath, Fields, Found, Payload, Scalar, Schema};
 use penstock_registry::{RegistryClient, Retry};
 
 use crate::ContractRef;
@@ -14,6 +14,7 @@ use crate::contract::{Contract, Rules, State};
 use crate::meta::MetaFields;
 use crate::program::{Program, Purpose};
 use crate::store::Contracts;
+use crate::tagged::PersonalTags;
 
 /// Schemas kept at the same time; a topic with more of them compiles some again.
 const SCHEMAS: usize = 4096;
@@ -27,6 +28,41 @@ pub enum ContractSource {
     Fixed(ContractRef),
     /// There is no contract: the rules themselves.
     Listed(Arc<Rules>),
+    /// There is no contract: the schema says by its tags what is personal.
+    Tagged(TaggedRules),
+}
+
+/// Rules without the personal fields, which each schema names for itself.
+#[derive(Clone, Debug)]
+pub struct TaggedRules {
+    /// The tags that count.
+    pub tags: PersonalTags,
+    /// The field whose equal values share a key.
+    pub key_field: Option<FieldPath>,
+    /// The field that says whom an event is about.
+    pub data_subject_field: Option<FieldPath>,
+}
+
+impl TaggedRules {
+    fn rules(&self, schema: Option<&Arc<Schema>>) -> Result<Arc<Rules>, RecordError> {
+        let contract = |message: String| RecordError::new(RecordErrorKind::Contract, message);
+        let schema = schema.ok_or_else(|| {
+            contract(
+                "the event comes without a schema whose tags could say what is personal".into(),
+            )
+        })?;
+        let pii_fields = self.tags.fields(schema).map_err(|error| {
+            contract(format!(
+                "the tags of the event's schema cannot be followed: {error}"
+            ))
+        })?;
+        Ok(Arc::new(Rules {
+            key_field: self.key_field.clone(),
+            pii_fields,
+            validations: Vec::new(),
+            data_subject_field: self.data_subject_field.clone(),
+        }))
+    }
 }
 
 /// Finds the fields of events by their contracts. One for each transform instance: it takes no lock
@@ -149,7 +185,7 @@ impl Resolver {
                     contract_name(Some(0), found, bytes)?
                 }
                 ContractSource::Fixed(reference) => Cow::Owned(reference.as_str().to_owned()),
-                ContractSource::Listed(_) => Cow::Borrowed(""),
+                ContractSource::Listed(_) | ContractSource::Tagged(_) => Cow::Borrowed(""),
             };
             if let Some(index) = entry
                 .known
@@ -190,8 +226,13 @@ impl Resolver {
         reference: &str,
         schema: Option<&Arc<Schema>>,
     ) -> Result<Result<Arc<Program>, RecordError>, Failure> {
-        if let ContractSource::Listed(rules) = &self.source {
-            return Ok(self.compile(rules, None, schema));
+        match &self.source {
+            ContractSource::Listed(rules) => return Ok(self.compile(rules, None, schema)),
+            ContractSource::Tagged(tagged) => {
+                let rules = tagged.rules(schema);
+                return Ok(rules.and_then(|rules| self.compile(&rules, None, schema)));
+            }
+            ContractSource::Event | ContractSource::Fixed(_) => {}
         }
         let contract = self
             .contracts
@@ -271,7 +312,7 @@ impl Resolver {
     ) -> Result<Arc<Program>, RecordError> {
         let label = match &contract {
             Some(contract) => format!("contract {}", contract.reference),
-            None => "the list of personal fields".to_owned(),
+            None => "what is said to be personal".to_owned(),
         };
         let schema = schema.map(Arc::as_ref);
         Program::compile(rules, contract, schema, &self.meta, self.purpose)

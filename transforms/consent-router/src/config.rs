@@ -1,8 +1,12 @@
 //! The router's properties: which streams to derive, and what each of them asks for.
 
+use std::sync::Arc;
+
 use penstock_connect::config::{Names, Secret};
 use penstock_connect::{ConfigValue, choice, config};
-use penstock_contracts::{ContractRef, Level, ListedFields};
+use penstock_contracts::{
+    ContractRef, ContractSource, Level, ListedFields, PersonalTags, Rules, TaggedRules,
+};
 use penstock_formats::FieldPath;
 
 config! {
@@ -16,6 +20,9 @@ config! {
         "contract" => contract: Option<ContractRef>,
         /// Personal fields with their levels, where there are no contracts.
         "pii.fields" => pii_fields: Option<ListedFields>,
+        /// Tags (`confluent:tags`) that mark fields of a schema as personal, with their levels, where
+        /// there are no contracts.
+        "pii.tags" => pii_tags: Option<PersonalTags>,
         /// Key of the keyed hash (HMAC-SHA256, written in hex) that stands for masked fields.
         "mask.seed" => mask_seed: Option<Secret>,
         /// Field that names the event's contract.
@@ -93,6 +100,27 @@ impl ConfigValue for Levels {
     }
 }
 
+impl ConsentRouterConfig {
+    /// Where the rules for events come from.
+    pub(crate) fn source(&self) -> ContractSource {
+        match (&self.contract, &self.pii_fields, &self.pii_tags) {
+            (Some(reference), ..) => ContractSource::Fixed(reference.clone()),
+            (None, Some(fields), _) => ContractSource::Listed(Arc::new(Rules {
+                key_field: None,
+                pii_fields: fields.0.clone(),
+                validations: Vec::new(),
+                data_subject_field: None,
+            })),
+            (None, None, Some(tags)) => ContractSource::Tagged(TaggedRules {
+                tags: tags.clone(),
+                key_field: None,
+                data_subject_field: None,
+            }),
+            (None, None, None) => ContractSource::Event,
+        }
+    }
+}
+
 /// The name that a derived stream has unless it is given another: `demo-2`, `demo-0-1`.
 pub fn default_stream_name(source: &str, levels: &[Level]) -> String {
     levels
@@ -139,10 +167,19 @@ fn streams_are_described(config: &ConsentRouterConfig) -> Vec<(&'static str, Str
     if masks && config.mask_seed.is_none() {
         problems.push(("mask.seed", "is required, since not.granted=mask".into()));
     }
-    if config.contract.is_some() && config.pii_fields.is_some() {
+    let given = [
+        ("contract", config.contract.is_some()),
+        ("pii.fields", config.pii_fields.is_some()),
+        ("pii.tags", config.pii_tags.is_some()),
+    ];
+    let mut given = given
+        .into_iter()
+        .filter(|(_, given)| *given)
+        .map(|(key, _)| key);
+    if let (Some(first), Some(second)) = (given.next(), given.next()) {
         problems.push((
-            "pii.fields",
-            "says the same as contract in another way; keep one of them".into(),
+            second,
+            format!("says in another way what {first} says; keep one of them"),
         ));
     }
     problems

@@ -11,9 +11,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use penstock_connect::{Error, Outputs, Placement, Record, RecordError, TaskContext, Transform};
-use penstock_contracts::{
-    ContractSource, Contracts, EventBatch, MetaFields, Purpose, Resolver, Rules,
-};
+use penstock_contracts::{Contracts, EventBatch, MetaFields, Purpose, Resolver};
 use penstock_formats::{Edit, Payload};
 use penstock_keys::KeyStore;
 use penstock_registry::RegistryClient;
@@ -55,16 +53,7 @@ impl ConsentRouter {
                 ))
             })
             .collect();
-        let source = match (config.contract, config.pii_fields) {
-            (Some(reference), _) => ContractSource::Fixed(reference),
-            (None, Some(fields)) => ContractSource::Listed(Arc::new(Rules {
-                key_field: None,
-                pii_fields: fields.0,
-                validations: Vec::new(),
-                data_subject_field: None,
-            })),
-            (None, None) => ContractSource::Event,
-        };
+        let source = config.source();
         let meta = MetaFields {
             contract_ref: config.contract_field,
             key_link: config.key_link,

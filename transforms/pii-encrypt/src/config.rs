@@ -1,21 +1,28 @@
 //! The encrypter's properties.
 
+use std::sync::Arc;
+
 use penstock_connect::config;
-use penstock_contracts::{ContractRef, ListedFields};
+use penstock_contracts::{
+    ContractRef, ContractSource, ListedFields, PersonalTags, Rules, TaggedRules,
+};
 use penstock_formats::FieldPath;
 
 config! {
     /// Encrypts the personal fields of events in place (AES-SIV in Tink's format, base64), names the
     /// key in the event, and makes that name the record's key. What cannot be encrypted is rejected.
-    #[check(fields_are_listed_whole)]
+    #[check(rules_come_from_one_place)]
     pub struct PiiEncryptConfig {
         /// The contract that all events are under; without it, each event names its own.
         "contract" => contract: Option<ContractRef>,
         /// Personal fields with their levels, where there are no contracts.
         "pii.fields" => pii_fields: Option<ListedFields>,
-        /// With `pii.fields`: the field whose equal values share a key.
+        /// Tags (`confluent:tags`) that mark fields of a schema as personal, with their levels, where
+        /// there are no contracts.
+        "pii.tags" => pii_tags: Option<PersonalTags>,
+        /// With `pii.fields` or `pii.tags`: the field whose equal values share a key.
         "key.field" => key_field: Option<FieldPath>,
-        /// With `pii.fields`: the field that says whom an event is about, for erasure.
+        /// With `pii.fields` or `pii.tags`: the field that says whom an event is about, for erasure.
         "data.subject.field" => data_subject_field: Option<FieldPath>,
         /// The stream that keys belong to; without it, the topic that the records go to.
         "key.stream" => key_stream: Option<String>,
@@ -26,32 +33,68 @@ config! {
     }
 }
 
-fn fields_are_listed_whole(config: &PiiEncryptConfig) -> Vec<(&'static str, String)> {
+impl PiiEncryptConfig {
+    /// Where the rules for events come from.
+    pub(crate) fn source(&self) -> ContractSource {
+        let (key_field, data_subject_field) =
+            (self.key_field.clone(), self.data_subject_field.clone());
+        match (&self.contract, &self.pii_fields, &self.pii_tags) {
+            (Some(reference), ..) => ContractSource::Fixed(reference.clone()),
+            (None, Some(fields), _) => ContractSource::Listed(Arc::new(Rules {
+                key_field,
+                pii_fields: fields.0.clone(),
+                validations: Vec::new(),
+                data_subject_field,
+            })),
+            (None, None, Some(tags)) => ContractSource::Tagged(TaggedRules {
+                tags: tags.clone(),
+                key_field,
+                data_subject_field,
+            }),
+            (None, None, None) => ContractSource::Event,
+        }
+    }
+}
+
+fn rules_come_from_one_place(config: &PiiEncryptConfig) -> Vec<(&'static str, String)> {
     let mut problems = Vec::new();
-    match (&config.pii_fields, &config.contract) {
-        (Some(_), Some(_)) => problems.push((
-            "pii.fields",
-            "says the same as contract in another way; keep one of them".to_owned(),
-        )),
-        (Some(_), None) if config.key_field.is_none() => {
-            problems.push((
-                "key.field",
-                "is required, since pii.fields is given".to_owned(),
-            ));
-        }
-        (Some(_), None) => {}
-        (None, _) => {
-            let needless = [
-                ("key.field", config.key_field.is_some()),
-                ("data.subject.field", config.data_subject_field.is_some()),
-            ];
-            for (key, _) in needless.into_iter().filter(|(_, given)| *given) {
-                problems.push((
-                    key,
-                    "goes with pii.fields; contracts name theirs".to_owned(),
-                ));
-            }
-        }
+    let given = [
+        ("contract", config.contract.is_some()),
+        ("pii.fields", config.pii_fields.is_some()),
+        ("pii.tags", config.pii_tags.is_some()),
+    ];
+    let mut given = given
+        .into_iter()
+        .filter(|(_, given)| *given)
+        .map(|(key, _)| key);
+    if let (Some(first), Some(second)) = (given.next(), given.next()) {
+        problems.push((
+            second,
+            format!("says in another way what {first} says; keep one of them"),
+        ));
+    }
+    let own = match (&config.pii_fields, &config.pii_tags) {
+        (Some(_), _) => Some("pii.fields"),
+        (None, Some(_)) => Some("pii.tags"),
+        (None, None) => None,
+    };
+    if let Some(own) = own
+        && config.key_field.is_none()
+    {
+        problems.push(("key.field", format!("is required, since {own} is given")));
+    }
+    let needless = [
+        ("key.field", config.key_field.is_some()),
+        ("data.subject.field", config.data_subject_field.is_some()),
+    ];
+    for (key, _) in needless
+        .into_iter()
+        .filter(|(_, given)| *given && own.is_none())
+    {
+        problems.push((
+            key,
+            "goes with pii.fields or pii.tags; contracts name theirs".to_owned(),
+        ));
     }
     problems
 }

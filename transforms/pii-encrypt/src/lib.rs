@@ -12,9 +12,7 @@ use penstock_connect::prometheus::IntCounter;
 use penstock_connect::{
     Error, Outputs, Placement, Record, RecordError, RecordErrorKind, TaskContext, Transform,
 };
-use penstock_contracts::{
-    ContractSource, Contracts, EventBatch, MetaFields, Program, Purpose, Resolver, Rules,
-};
+use penstock_contracts::{Contracts, EventBatch, MetaFields, Program, Purpose, Resolver};
 use penstock_formats::{Edit, Encoding, Payload, Scalar, Slot};
 use penstock_keys::{DataKey, KeyStore};
 use penstock_registry::RegistryClient;
@@ -44,16 +42,7 @@ impl PiiEncrypt {
         registry: RegistryClient,
         store: Arc<KeyStore>,
     ) -> Self {
-        let source = match (config.contract, config.pii_fields) {
-            (Some(reference), _) => ContractSource::Fixed(reference),
-            (None, Some(fields)) => ContractSource::Listed(Arc::new(Rules {
-                key_field: config.key_field,
-                pii_fields: fields.0,
-                validations: Vec::new(),
-                data_subject_field: config.data_subject_field,
-            })),
-            (None, None) => ContractSource::Event,
-        };
+        let source = config.source();
         let meta = MetaFields {
             contract_ref: config.contract_field,
             key_link: config.key_link,

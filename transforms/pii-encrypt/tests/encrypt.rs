@@ -200,6 +200,39 @@ async fn listed_fields_need_no_contract_and_no_schema() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tags_in_the_schema_say_what_is_personal() {
+    let demo = Demo::start().await;
+    let keys = Keys::open();
+    let text = r#"{"type": "record", "name": "R", "fields": [
+        {"name": "session", "type": "string"},
+        {"name": "mail", "type": "string", "confluent:tags": ["PII"]},
+        {"name": "page", "type": "string", "confluent:tags": ["PUBLIC"]}]}"#;
+    let schema = Arc::new(penstock_formats::Schema::avro(text, &[]).unwrap());
+    let tagged = [("pii.tags", "PII:1"), ("key.field", "session")];
+    let mut encrypt = encrypter(&demo, &keys.store, &tagged);
+    let event = json!({"session": "s-1", "mail": "a@b.c", "page": "/"});
+    let out = run(
+        &mut encrypt,
+        vec![record(&schema, &event), schemaless(&event)],
+    )
+    .await;
+    let encrypted = shown(&out.passed[0]);
+    let link = std::str::from_utf8(out.passed[0].key.as_ref().unwrap().bytes()).unwrap();
+    assert_eq!(
+        decrypted(&keys.store, link, &encrypted["mail"]).await,
+        "a@b.c"
+    );
+    assert_eq!(
+        (&encrypted["session"], &encrypted["page"]),
+        (&json!("s-1"), &json!("/"))
+    );
+    assert_eq!(
+        out.rejected[0].1.message,
+        "the event comes without a schema whose tags could say what is personal"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_encrypted_is_rejected_as_it_came() {
     use RecordErrorKind::{Contract, Field};
     let demo = Demo::start().await;
@@ -307,7 +340,7 @@ fn properties_that_do_not_go_together_are_refused() {
         ),
         (
             vec![("key.field", "a")],
-            vec!["test: key.field: goes with pii.fields; contracts name theirs"],
+            vec!["test: key.field: goes with pii.fields or pii.tags; contracts name theirs"],
         ),
         (
             vec![
@@ -315,7 +348,7 @@ fn properties_that_do_not_go_together_are_refused() {
                 ("contract", "a/b/1.0.0"),
                 ("key.field", "a"),
             ],
-            vec!["test: pii.fields: says the same as contract in another way; keep one of them"],
+            vec!["test: pii.fields: says in another way what contract says; keep one of them"],
         ),
         (
             vec![("contract", "a/b"), ("pii.feilds", "a:1")],
