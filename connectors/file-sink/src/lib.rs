@@ -1,6 +1,6 @@
 //! FileSink: records as JSON lines, one file for each topic and partition, exactly once.
 //!
-//! Beside every data file lies its [sidecar](sidecar), which holds the position in the partition and
+//! Beside every data file lies its sidecar (`FILE.position`), which holds the position in the partition and
 //! the length of the file in one synced record. Data becomes durable first, the sidecar second; after
 //! a kill the file is cut back to the length that the sidecar states and reading goes on from its
 //! position. What was taken but not flushed is read again, what was flushed is not.

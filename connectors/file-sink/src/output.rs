@@ -149,6 +149,20 @@ impl Output {
         self.handed_over < self.encoded.len()
     }
 
+    /// What is durable is never asked for again: a record from before it belongs to another topic of
+    /// the same name, or somebody has set the offsets back.
+    pub(crate) fn refuse_below_durable(&self, offset: i64) -> Result<(), Error> {
+        match self.committed.offset {
+            Some(durable) if offset < durable => Err(Error::reconnect(format!(
+                "{} holds everything below offset {durable}, and offset {offset} came: the topic was made anew, or \
+                 the offsets were set back; to have it written again, move this file and {} away",
+                self.place.data.display(),
+                self.place.sidecar.display(),
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// Lets `append` add the line of the record at `offset`, and takes the offset. Nothing is
     /// written yet, so this cannot fail for any reason but the record itself.
     pub(crate) fn take<E>(
@@ -444,3 +458,6 @@ fn millis(time: SystemTime) -> i64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -142,6 +142,9 @@ impl FileSink {
                     }
                 },
             };
+            self.outputs[place]
+                .output
+                .refuse_below_durable(records[at].origin().offset)?;
             self.places.push(place);
         }
         Ok(())

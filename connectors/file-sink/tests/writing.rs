@@ -111,6 +111,27 @@ fn records_that_are_given_again_are_written_once() {
 }
 
 #[test]
+fn a_topic_that_was_made_anew_is_not_taken_for_what_was_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let a = partition("a", 0);
+    let mut sink = sink(dir.path(), "");
+    write(&mut sink, records(&a, 0..10)).unwrap();
+    flush(&mut sink).unwrap();
+    let error = write(&mut sink, records(&a, 0..3)).unwrap_err();
+    assert_eq!(error.retry, Retry::Reconnect);
+    assert!(
+        error
+            .message
+            .contains("holds everything below offset 10, and offset 0 came"),
+        "{error}"
+    );
+    assert_eq!(
+        numbers(&[dir.path().join("a-0.jsonl")]),
+        (0..10).collect::<Vec<_>>()
+    );
+}
+
+#[test]
 fn several_records_made_from_one_are_all_written() {
     let dir = tempfile::tempdir().unwrap();
     let a = partition("a", 0);

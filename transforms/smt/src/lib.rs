@@ -1,4 +1,4 @@
-//! Kafka Connect's single-message transforms and predicates by their Java class names, and [`SetField`](set_field).
+//! Kafka Connect's single-message transforms and predicates by their Java class names, and `SetField`.
 //!
 //! They work in place on the bytes of Avro and JSON payloads where the schema stays, and on a decoded
 //! tree where it changes. Fields may be nested (`page.page_id`).

@@ -1,6 +1,12 @@
 //! What the tests of the transforms share: making them by class name, and running one record through.
 
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::result_large_err
+)]
 
 use std::sync::Arc;
 
