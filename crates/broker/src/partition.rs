@@ -34,6 +34,29 @@ pub fn murmur2_partition(key: &[u8], partitions: i32) -> i32 {
     (murmur2(key) & 0x7fff_ffff) as i32 % partitions
 }
 
+/// Places records without a key: one partition after the other, some 16 kB each, so that batches fill.
+#[derive(Debug, Default)]
+pub(crate) struct KeylessRun {
+    partition: i32,
+    bytes: usize,
+}
+
+impl KeylessRun {
+    const BYTES: usize = 16 << 10;
+
+    /// The partition for a record of `size` bytes.
+    pub(crate) fn place(&mut self, size: usize, partitions: i32) -> i32 {
+        if self.bytes >= Self::BYTES {
+            *self = Self {
+                partition: (self.partition + 1) % partitions,
+                bytes: 0,
+            };
+        }
+        self.bytes += size;
+        self.partition
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

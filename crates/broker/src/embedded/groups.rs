@@ -115,7 +115,9 @@ impl Groups {
             return Change::Evicted;
         };
         me.last_poll = Instant::now();
-        if me.settled == Some(group.generation) {
+        group.evict_stalled(topics);
+        let me = group.members.get(&member);
+        if me.is_some_and(|me| me.settled == Some(group.generation)) {
             return Change::None;
         }
 
@@ -130,7 +132,6 @@ impl Groups {
             return Change::Revoked { slots, lost };
         }
 
-        group.evict_stalled(member, topics);
         let coming: Vec<Slot> = group
             .waiting_for(member)
             .into_iter()
@@ -162,6 +163,10 @@ impl Groups {
             if group.owners.get(slot) == Some(&member) {
                 group.owners.remove(slot);
             }
+        }
+        let generation = group.generation;
+        if let Some(me) = group.members.get_mut(&member) {
+            me.generation = generation;
         }
         group.ring();
     }
@@ -297,17 +302,16 @@ impl Group {
             .collect()
     }
 
-    /// Puts out members that hold what `member` waits for and have not polled for too long.
-    fn evict_stalled(&mut self, member: u64, topics: &Topics) {
-        let holders = self
-            .waiting_for(member)
-            .into_iter()
-            .filter_map(|slot| self.owners.get(&slot).copied());
-        let stalled: Vec<u64> = holders
-            .filter(|id| {
-                let holder = self.members.get(id);
-                holder.is_some_and(|m| !m.committing && m.last_poll.elapsed() > m.max_poll_interval)
-            })
+    /// Puts out members that have not polled for too long.
+    fn evict_stalled(&mut self, topics: &Topics) {
+        let is_stalled = |member: &Member| {
+            !member.committing && member.last_poll.elapsed() > member.max_poll_interval
+        };
+        let stalled: Vec<u64> = self
+            .members
+            .iter()
+            .filter(|(_, member)| is_stalled(member))
+            .map(|(id, _)| *id)
             .collect();
         if stalled.is_empty() {
             return;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::batch::{BatchBuilder, record_size};
 use super::topics::Topic;
-use crate::{Error, ErrorKind, OutRecord, Placed, Result, Retry, murmur2_partition};
+use crate::partition::{KeylessRun, murmur2_partition};
+use crate::{Error, ErrorKind, OutRecord, Placed, Result, Retry};
 
 /// One batch of one partition.
 #[derive(Debug)]
@@ -88,16 +89,16 @@ impl Staged {
     }
 }
 
-/// Chooses partitions: murmur2 of the key; without a key one partition after the other, some 16 kB each.
+/// Chooses partitions: murmur2 of the key; without a key in runs.
 #[derive(Debug, Default)]
 pub(super) struct Partitioner {
-    keyless: HashMap<u32, (u32, usize)>,
+    /// By topic id.
+    keyless: HashMap<u32, KeylessRun>,
 }
 
 impl Partitioner {
     /// The partition of `record`, or why the topic does not take it.
     pub(super) fn place(&mut self, topic: &Topic, record: &OutRecord<'_>) -> Result<u32> {
-        const KEYLESS_RUN_BYTES: usize = 16 << 10;
         let size = record_size(record);
         if size > topic.config.max_message_bytes {
             return Err(Error::new(
@@ -119,14 +120,11 @@ impl Partitioner {
         match (record.partition, record.key) {
             (Some(partition), _) => topic.partition(partition).map(|_| partition as u32),
             (None, Some(key)) => Ok(murmur2_partition(key, count as i32) as u32),
-            (None, None) => {
-                let (partition, run) = self.keyless.entry(topic.id).or_default();
-                if *run >= KEYLESS_RUN_BYTES {
-                    (*partition, *run) = ((*partition + 1) % count, 0);
-                }
-                *run += size;
-                Ok(*partition)
-            }
+            (None, None) => Ok(self
+                .keyless
+                .entry(topic.id)
+                .or_default()
+                .place(size, count as i32) as u32),
         }
     }
 }

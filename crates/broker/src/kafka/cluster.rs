@@ -145,6 +145,8 @@ impl Cluster {
         )
         .map_err(|e| error(&what(), e))?;
         match results.into_iter().next() {
+            // librdkafka's wrapper shows an unknown topic as one without settings.
+            Some(Ok(config)) if config.entries.is_empty() => Err(Error::unknown_topic(name)),
             Some(Ok(config)) => {
                 let pairs = config
                     .entries

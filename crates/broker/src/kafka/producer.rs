@@ -13,6 +13,7 @@ use super::consumer::offset_list;
 use super::deliveries::Deliveries;
 use super::error::{code_error, error};
 use crate::api::Membership;
+use crate::partition::KeylessRun;
 use crate::{
     Delivery, Error, ErrorKind, GroupMetadata, OutRecord, Producer, Result, Retry,
     TopicPartitionOffset,
@@ -24,7 +25,7 @@ const RECORD_OVERHEAD: usize = 96;
 pub(super) struct KafkaProducer {
     producer: ThreadedProducer<Deliveries>,
     cluster: Arc<Cluster>,
-    topics: HashMap<String, TopicLimits>,
+    topics: HashMap<String, (TopicLimits, KeylessRun)>,
     transactional_id: Option<String>,
     in_transaction: bool,
     timeout: Duration,
@@ -61,25 +62,31 @@ impl KafkaProducer {
         self.producer.client().context()
     }
 
-    fn check(&mut self, record: &OutRecord<'_>) -> Result<()> {
+    /// Checks a record against its topic. Returns its partition unless librdkafka places it by key.
+    fn place(&mut self, record: &OutRecord<'_>) -> Result<Option<i32>> {
+        let headers = record
+            .headers
+            .iter()
+            .map(|h| h.name.len() + h.value.as_ref().map_or(0, |v| v.len()) + 10);
         let size = record.key.map_or(0, <[u8]>::len)
             + record.value.map_or(0, <[u8]>::len)
-            + record
-                .headers
-                .iter()
-                .map(|h| h.name.len() + h.value.as_ref().map_or(0, |v| v.len()) + 10)
-                .sum::<usize>()
+            + headers.sum::<usize>()
             + RECORD_OVERHEAD;
-        let known = self.topics.get(record.topic).copied();
-        let limits =
-            match known.filter(|limits| record.partition.is_none_or(|p| p < limits.partitions)) {
-                Some(limits) => limits,
-                None => {
-                    let limits = self.cluster.topic_limits(record.topic)?;
-                    self.topics.insert(record.topic.to_owned(), limits);
-                    limits
-                }
-            };
+        let known = self.topics.get_mut(record.topic);
+        let known =
+            known.filter(|(limits, _)| record.partition.is_none_or(|p| p < limits.partitions));
+        // Not known, or it may have got more partitions since.
+        let (limits, keyless) = match known {
+            Some((limits, keyless)) => (*limits, keyless),
+            None => {
+                let limits = self.cluster.topic_limits(record.topic)?;
+                let entry = self
+                    .topics
+                    .entry(record.topic.to_owned())
+                    .insert_entry((limits, KeylessRun::default()));
+                (limits, &mut entry.into_mut().1)
+            }
+        };
         if let Some(partition) = record
             .partition
             .filter(|p| !(0..limits.partitions).contains(p))
@@ -108,7 +115,10 @@ impl KafkaProducer {
                 record.topic
             )));
         }
-        Ok(())
+        Ok(match (record.partition, record.key) {
+            (None, None) => Some(keyless.place(size, limits.partitions)),
+            (partition, _) => partition,
+        })
     }
 
     /// librdkafka's answer to a send, with the reason behind a producer that no longer works.
@@ -170,6 +180,7 @@ impl KafkaProducer {
         }
         if matches!(e.retry, Retry::Fenced | Retry::Reconnect) {
             self.in_transaction = false;
+            self.deliveries().clear();
         }
         e
     }
@@ -182,10 +193,10 @@ impl Producer for KafkaProducer {
                 "a transactional producer sends within a transaction: call begin",
             ));
         }
-        self.check(&record)?;
+        let partition = self.place(&record)?;
         let number = self.deliveries().open();
         let mut out = BaseRecord::with_opaque_to(record.topic, number);
-        out.partition = record.partition;
+        out.partition = partition;
         out.payload = record.value;
         out.key = record.key;
         out.timestamp = record.timestamp;

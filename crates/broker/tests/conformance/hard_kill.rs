@@ -1,0 +1,214 @@
+//! A process that moves records in transactions is killed again and again; nothing is lost, doubled
+//! or half there.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use penstock_broker::{
+    Broker, Consumer, ConsumerSpec, OutRecord, Polled, ProducerSpec, TopicPartition, TopicSpec,
+};
+
+use crate::support::{Fixture, next_offsets, open, unique, values};
+
+const RECORDS: usize = 3000;
+const PARTITIONS: i32 = 2;
+
+pub(crate) fn what_was_committed_before_a_hard_kill_is_there_once(fixture: &Fixture) {
+    let (input, output) = (fixture.topic("in", PARTITIONS), unique("out"));
+    fixture
+        .broker
+        .create_topic(&TopicSpec::new(&output, PARTITIONS))
+        .unwrap();
+    let group = unique("group");
+    for partition in 0..PARTITIONS {
+        fixture.fill(
+            &input,
+            partition,
+            (0..RECORDS).map(|i| format!("{partition}:{i}")),
+        );
+    }
+    let embedded = fixture.broker.kind() == "embedded";
+    let fixture_address = fixture.address.clone();
+    // The embedded log belongs to one process at a time: hand over a copy of the directory.
+    let copy = tempfile::tempdir().unwrap();
+    let address = if embedded {
+        let from = fixture_address.trim_start_matches("embedded:");
+        std::fs::copy(format!("{from}/log.redb"), copy.path().join("log.redb")).unwrap();
+        format!("embedded:{}", copy.path().display())
+    } else {
+        fixture_address
+    };
+
+    // A killed group member holds its partitions on Kafka until its session ends.
+    let kills = if embedded { 8 } else { 2 };
+    let mut told = BTreeMap::new();
+    for kill in 0..=kills {
+        // Kill in the middle of the work, at another point each time.
+        let commits_until_kill = (kill < kills).then_some(3 + kill * 5);
+        run_and_kill(
+            &address,
+            &input,
+            &output,
+            &group,
+            commits_until_kill,
+            &mut told,
+        );
+    }
+
+    let broker = if embedded {
+        open(&address)
+    } else {
+        fixture.broker.clone()
+    };
+    let after = Fixture::of(broker, address);
+    for partition in 0..PARTITIONS {
+        let expected: Vec<String> = (0..RECORDS).map(|i| format!("{partition}:{i}")).collect();
+        let read = after.read_partition(&output, partition);
+        assert!(
+            values(&read) == expected,
+            "partition {partition}: {} records",
+            read.len()
+        );
+    }
+    let committed = after.broker.group_offsets(&group, &[&input]).unwrap();
+    assert!(
+        committed
+            .iter()
+            .all(|offset| offset.offset == RECORDS as i64),
+        "{committed:?}"
+    );
+    assert_eq!(committed.len(), PARTITIONS as usize);
+}
+
+/// Runs the mover and kills it after a number of commits, or lets it finish. What it said it had
+/// committed only ever grows.
+fn run_and_kill(
+    address: &str,
+    input: &str,
+    output: &str,
+    group: &str,
+    commits: Option<usize>,
+    told: &mut BTreeMap<i32, i64>,
+) {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--ignored",
+            "--exact",
+            "hard_kill::mover",
+            "--nocapture",
+            "--test-threads=1",
+        ])
+        .env("MOVER", [address, input, output, group].join(" "))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut seen = 0;
+    for line in lines.map_while(Result::ok) {
+        let Some(said) = line
+            .split_once("committed ")
+            .map(|(_, said)| said.to_owned())
+        else {
+            continue;
+        };
+        let (partition, next) = said.split_once(' ').unwrap();
+        let (partition, next): (i32, i64) = (partition.parse().unwrap(), next.parse().unwrap());
+        let before = told.insert(partition, next).unwrap_or(0);
+        assert!(
+            next > before,
+            "partition {partition} went back from {before} to {next}"
+        );
+        seen += 1;
+        if Some(seen) == commits {
+            child.kill().unwrap();
+        }
+    }
+    let status = child.wait().unwrap();
+    assert_eq!(status.success(), commits.is_none(), "{status}");
+}
+
+/// Moves records from one topic to another, one transaction a batch, and aborts every third.
+#[test]
+#[ignore = "the process that the hard kill test starts"]
+fn mover() {
+    let Ok(arguments) = std::env::var("MOVER") else {
+        return;
+    };
+    let words: Vec<&str> = arguments.split(' ').collect();
+    let [address, input, output, group] = words[..] else {
+        panic!("{words:?}")
+    };
+    let broker: Arc<dyn Broker> = open(address);
+    let mut member = member(&*broker, group, input);
+    let transactional_id = Some(format!("{group}-mover"));
+    let mut producer = broker
+        .producer(ProducerSpec {
+            client_id: "mover".into(),
+            transactional_id,
+            ..ProducerSpec::default()
+        })
+        .unwrap();
+    let mut done: BTreeMap<i32, i64> = BTreeMap::new();
+    let mut batches = 0;
+    while done.len() < PARTITIONS as usize || done.values().any(|next| *next < RECORDS as i64) {
+        let messages = match member.poll(10, Duration::from_millis(100)).unwrap() {
+            Polled::Messages(messages) => messages,
+            Polled::Revoked { .. } => {
+                member.release().unwrap();
+                continue;
+            }
+            Polled::Assigned(partitions) => {
+                for committed in member.committed(&partitions).unwrap() {
+                    done.insert(committed.partition, committed.offset);
+                }
+                continue;
+            }
+            Polled::Idle => continue,
+        };
+        batches += 1;
+        if batches % 3 == 0 {
+            producer.begin().unwrap();
+            for message in &messages {
+                producer
+                    .send(OutRecord::new(output, Some(b"aborted")).partition(message.partition))
+                    .unwrap();
+            }
+            producer.flush(Duration::from_secs(30)).unwrap();
+            producer.abort().unwrap();
+        }
+        producer.begin().unwrap();
+        for message in &messages {
+            producer
+                .send(OutRecord::new(output, message.value.as_deref()).partition(message.partition))
+                .unwrap();
+        }
+        let offsets = next_offsets(&messages);
+        producer
+            .commit(Some((&member.group_metadata().unwrap(), &offsets)))
+            .unwrap();
+        for offset in offsets {
+            println!("committed {} {}", offset.partition, offset.offset);
+            done.insert(offset.partition, offset.offset);
+        }
+    }
+    assert_eq!(
+        member
+            .committed(&[TopicPartition::new(input, 0)])
+            .unwrap()
+            .len(),
+        1
+    );
+}
+
+fn member(broker: &dyn Broker, group: &str, topic: &str) -> Box<dyn Consumer> {
+    let overrides = BTreeMap::from([("session.timeout.ms".to_owned(), "6000".to_owned())]);
+    broker
+        .consumer(ConsumerSpec {
+            overrides,
+            ..ConsumerSpec::new(group, vec![topic.to_owned()])
+        })
+        .unwrap()
+}
