@@ -43,14 +43,4 @@ impl EventBatch {
             None => unreachable!("record {index} was not in the batch that was prepared"),
         }
     }
-
-    /// Number of events.
-    pub fn len(&self) -> usize {
-        self.programs.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.programs.is_empty()
-    }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use penstock_connect::{RecordError, RecordErrorKind};
-use penstock_formats::{FieldPath, Fields, Found, Scalar, Schema, Slot};
+use penstock_formats::{FieldPath, Fields, Found, Scalar, Schema, SchemaKind, Slot};
 
 use crate::contract::{Contract, Level, Rules, overlap, slashed};
 use crate::meta::MetaFields;
@@ -45,6 +45,8 @@ pub struct Program {
     pub data_subject: Option<usize>,
     /// By path index: the level of a personal field.
     levels: Box<[Option<Level>]>,
+    /// JSON only: what personal fields lie in, which has to be an object for them to be found.
+    containers: Box<[usize]>,
     /// Path index, and index within the rules.
     validations: Box<[(usize, usize)]>,
     rules: Arc<Rules>,
@@ -112,6 +114,14 @@ impl Program {
             levels.resize(paths.all.len().max(levels.len()), None);
             levels[index] = Some(pii.level);
         }
+        let is_json = schema.is_none_or(|schema| schema.kind() == SchemaKind::Json);
+        let containers = match encrypt && is_json {
+            true => containers(rules)
+                .iter()
+                .map(|path| paths.add(path))
+                .collect(),
+            false => Box::default(),
+        };
         levels.resize(paths.all.len(), None);
         let fields = match schema {
             Some(schema) => {
@@ -130,6 +140,7 @@ impl Program {
             key_field,
             data_subject,
             levels: levels.into(),
+            containers,
             validations,
             rules: rules.clone(),
         })
@@ -140,9 +151,24 @@ impl Program {
         self.levels.get(slot.path()).copied().flatten()
     }
 
-    /// How many paths lead to personal fields.
-    pub fn personal_paths(&self) -> usize {
-        self.levels.iter().flatten().count()
+    /// Refuses JSON that has something else where an object with personal fields belongs: they could
+    /// stand in there in another form, and would not be found.
+    pub fn check_containers(&self, event: &[u8], found: &Found) -> Result<(), RecordError> {
+        for path in &self.containers {
+            for slot in found
+                .at(*path)
+                .filter(|slot| !slot.is_null() && !slot.is_absent())
+            {
+                let json = slot.json(event).map_err(RecordError::malformed)?;
+                if !json.starts_with(b"{") {
+                    return Err(RecordError::field(format!(
+                        "field '{}' has personal fields and is no object",
+                        self.fields.paths()[*path]
+                    )));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Applies the contract's validations, in their order.
@@ -231,6 +257,17 @@ impl Program {
             format!(" in event with schema: '{}'", contract.schema_ref)
         })
     }
+}
+
+/// The paths that lead to personal fields from outside, without their own.
+fn containers(rules: &Rules) -> Vec<FieldPath> {
+    let mut containers = Vec::new();
+    for pii in &rules.pii_fields {
+        let segments: Vec<&str> = pii.path.segments().collect();
+        let outer = (1..segments.len()).map(|end| &segments[..end]);
+        containers.extend(outer.flat_map(FieldPath::from_segments));
+    }
+    containers
 }
 
 /// The paths of a program, each once.

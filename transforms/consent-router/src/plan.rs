@@ -165,3 +165,23 @@ fn key_of(found: KeyLookup) -> EventKey {
         )),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_service_that_is_away_is_waited_for_and_a_broken_one_is_not() {
+        let away = KeyError::Unavailable {
+            topic: "_penstock.keys".into(),
+            reason: "no answer".into(),
+        };
+        let broken = KeyError::Invalid("no partitions".into());
+        for (error, retry) in [
+            (away, penstock_connect::Retry::Backoff),
+            (broken, penstock_connect::Retry::Never),
+        ] {
+            assert_eq!(unavailable(error).retry, retry);
+        }
+    }
+}

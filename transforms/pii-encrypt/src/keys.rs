@@ -126,3 +126,23 @@ fn unavailable(error: KeyError) -> Error {
 fn no_key() -> RecordError {
     RecordError::new(RecordErrorKind::Key, "there is no key for the event")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_service_that_is_away_is_waited_for_and_a_broken_one_is_not() {
+        let away = KeyError::Unavailable {
+            topic: "_penstock.keys".into(),
+            reason: "no answer".into(),
+        };
+        let broken = KeyError::Invalid("no partitions".into());
+        for (error, retry) in [
+            (away, penstock_connect::Retry::Backoff),
+            (broken, penstock_connect::Retry::Never),
+        ] {
+            assert_eq!(unavailable(error).retry, retry);
+        }
+    }
+}

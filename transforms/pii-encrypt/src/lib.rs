@@ -69,6 +69,7 @@ impl PiiEncrypt {
             unreachable!("a record without a value has no program")
         };
         let event = value.bytes().clone();
+        program.check_containers(&event, found)?;
         let mut edits = Vec::with_capacity(found.slots().len());
         let mut fields = 0;
         for slot in found.slots() {

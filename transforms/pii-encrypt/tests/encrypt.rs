@@ -11,7 +11,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use demo::{Demo, demo_event, order_event, record, run, schemaless, shown, with};
-use penstock_connect::{Config, Placement, Record, RecordErrorKind, Settings};
+use penstock_connect::{Config, Placement, Record, RecordErrorKind, Settings, Transform};
 use penstock_keys::KeyStore;
 use penstock_pii_encrypt::{PiiEncrypt, PiiEncryptConfig};
 use proptest::prelude::*;
@@ -329,6 +329,62 @@ async fn values_that_are_no_strings_are_rejected_without_being_shown() {
         );
         assert!(!message.contains("4711815"), "{message}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn json_of_another_shape_does_not_carry_personal_values_past() {
+    let demo = Demo::start().await;
+    let keys = Keys::open();
+    let listed = [
+        ("pii.fields", "user.contact.mail:1"),
+        ("key.field", "session"),
+    ];
+    let mut encrypt = encrypter(&demo, &keys.store, &listed);
+    for (user, good) in [
+        (json!({"contact": {"mail": "a@b.c"}}), true),
+        (
+            json!([{"contact": {"mail": "a@b.c"}}, {"contact": null}, {}]),
+            true,
+        ),
+        (json!(null), true),
+        (json!([]), true),
+        (json!("a@b.c"), false),
+        (json!({"contact": "a@b.c"}), false),
+        (json!({"contact": ["a@b.c"]}), false),
+        (json!([{"contact": {"mail": "a@b.c"}}, "a@b.c"]), false),
+    ] {
+        let event = json!({"session": "s-1", "user": user});
+        let out = run(&mut encrypt, vec![schemaless(&event)]).await;
+        assert_eq!(out.passed.len() == 1, good, "{event}");
+        match good {
+            true => assert!(!shown(&out.passed[0]).to_string().contains("a@b.c")),
+            false => assert!(
+                out.rejected[0]
+                    .1
+                    .message
+                    .ends_with("has personal fields and is no object")
+            ),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_passes_while_there_are_no_keys_to_be_had() {
+    let demo = Demo::start().await;
+    let keys = Keys::open();
+    let mut encrypt = encrypter(&demo, &keys.store, &[]);
+    keys.lose_topic();
+    let error = encrypt
+        .prepare(&[record(&demo.schema, &demo_event())])
+        .await
+        .unwrap_err();
+    let start = "cannot get the keys to encrypt with: ";
+    assert!(error.message.starts_with(start), "{}", error.message);
+    assert!(
+        !error.message.contains("a-user-session"),
+        "{}",
+        error.message
+    );
 }
 
 #[test]

@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
+use penstock_broker::Broker;
 use penstock_broker::embedded::{EmbeddedBroker, EmbeddedSettings};
 use penstock_keys::{DataKey, KeyLookup, KeyStore, KeyStoreConfig, LocalKek};
 
 pub struct Keys {
     pub store: Arc<KeyStore>,
+    broker: Arc<EmbeddedBroker>,
     _dir: tempfile::TempDir,
 }
 
@@ -17,8 +19,18 @@ impl Keys {
         let settings = EmbeddedSettings::new(dir.path().join("log"));
         let broker = Arc::new(EmbeddedBroker::open(&settings).unwrap());
         let kek = Arc::new(LocalKek::from_bytes(&[7; 32]));
-        let store = KeyStore::open(broker, kek, KeyStoreConfig::default()).unwrap();
-        Self { store, _dir: dir }
+        let store = KeyStore::open(broker.clone(), kek, KeyStoreConfig::default()).unwrap();
+        Self {
+            store,
+            broker,
+            _dir: dir,
+        }
+    }
+
+    /// Takes the topic with the keys away: what is not in memory cannot be had any more.
+    pub fn lose_topic(&self) {
+        let topic = KeyStoreConfig::default().topic;
+        self.broker.delete_topic(&topic).unwrap();
     }
 
     pub async fn erase(&self, link: &str) {
