@@ -22,6 +22,7 @@ const REQUIREMENTS: &[&str] = &[
     "httpx",
     "jsonata-python",
     "jsonschema",
+    "orjson",
 ];
 
 /// Returns the environment's interpreter.
