@@ -157,18 +157,27 @@ impl Deployment {
         Worker::spawn(self, &arguments, variables)
     }
 
-    /// Runs `penstock` with these arguments in the folder, to talk to its worker.
+    /// `penstock` with these arguments in the folder, to talk to its worker.
+    ///
+    /// # Panics
+    /// When the program is not there.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(penstock());
+        command
+            .args(arguments)
+            .env("PENSTOCK_WORKER", self.rest())
+            .current_dir(&self.path);
+        command
+    }
+
+    /// Runs [`Deployment::command`] to its end.
     ///
     /// # Panics
     /// When the program is not there.
     #[must_use]
     pub fn penstock(&self, arguments: &[&str]) -> Output {
-        Command::new(penstock())
-            .args(arguments)
-            .env("PENSTOCK_WORKER", self.rest())
-            .current_dir(&self.path)
-            .output()
-            .expect("the program runs")
+        self.command(arguments).output().expect("the program runs")
     }
 
     /// As [`Deployment::penstock`]; returns what it printed.

@@ -9,10 +9,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 ///
 /// # Panics
 /// When it has returned nothing for a minute.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(
-    what: &str,
-    mut probe: impl FnMut() -> F,
-) -> T {
+pub async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(found) = probe().await {

@@ -1,7 +1,7 @@
 //! The command line as its users type it.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use penstock_tests::events::{DEMO_CONTRACT, DEMO_SCHEMA, demo};
 use penstock_tests::{Estate, eventually, on_both_brokers, penstock};
@@ -89,21 +89,21 @@ on_both_brokers! {
     async fn somebody_looks_at_a_stream_from_a_terminal(estate: Estate) {
         let deployment = estate.deploy("demo");
         let worker = deployment.start().await;
-        let egress = std::thread::scope(|scope| {
-            let egress = scope.spawn(|| deployment.ask(&["egress", "demo", "-n", "1"]));
-            // Viewers see what comes after they have come.
-            let runtime = tokio::runtime::Handle::current();
-            tokio::task::block_in_place(|| {
-                while !egress.is_finished() {
-                    let event = demo("a session", &[]);
-                    let gateway = deployment.gateway();
-                    let answer = runtime.block_on(gateway.send_json(DEMO_SCHEMA, &event));
-                    assert_eq!(answer.status, 204, "{}", answer.body);
-                }
-            });
-            egress.join().unwrap()
-        });
-        let event: Value = serde_json::from_str(&egress).unwrap();
+        let gateway = deployment.gateway();
+        let mut egress = tokio::process::Command::from(deployment.command(&["egress", "demo", "-n", "1"]))
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        // Viewers see what comes after they have come.
+        eventually("the end of the egress", async || {
+            let answer = gateway.send_json(DEMO_SCHEMA, &demo("a session", &[])).await;
+            assert_eq!(answer.status, 204, "{}", answer.body);
+            egress.try_wait().unwrap()
+        })
+        .await;
+        let output = egress.wait_with_output().await.unwrap();
+        let event: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(event["notSensitiveValue"], "Anyone is free to see this text.");
         assert!(worker.stop().success());
     }
