@@ -6,6 +6,7 @@ use penstock_contract_check::ContractCheck;
 use penstock_file_sink::FileSink;
 use penstock_http_source::HttpSource;
 use penstock_pii_encrypt::PiiEncrypt;
+use penstock_sse_source::SseSource;
 use penstock_websocket_sink::WebSocketSink;
 
 use crate::plugins::{Plugins, no_topics};
@@ -22,6 +23,18 @@ impl Plugins {
                 topic,
                 |config, context, services| {
                     Ok(Box::new(HttpSource::new(
+                        config,
+                        context,
+                        services.registry.clone(),
+                    )?))
+                },
+            )
+            .source(
+                "SseSource",
+                &["io.penstock.SseSource"],
+                topic,
+                |config, context, services| {
+                    Ok(Box::new(SseSource::new(
                         config,
                         context,
                         services.registry.clone(),

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::ConnectorSpec;
 use crate::config_store::{Store, StoredConnector};
-use crate::metrics::{Side, TaskMetrics};
+use crate::metrics::{Side, TaskMetrics, WorkerMetrics};
 use crate::plugins::{Kind, Plugins};
 use crate::services::Services;
 use crate::status::{State, TaskStatus};
@@ -50,6 +50,7 @@ struct Connector {
 
 struct Task {
     status: TaskStatus,
+    metrics: Arc<TaskMetrics>,
     stop: CancellationToken,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -70,6 +71,7 @@ type Wanted = (ConnectorSpec, Option<BTreeMap<String, String>>, State);
 pub(crate) struct Connectors {
     services: Arc<Services>,
     plugins: Arc<Plugins>,
+    metrics: WorkerMetrics,
     inner: Mutex<Inner>,
 }
 
@@ -87,9 +89,11 @@ struct Inner {
 
 impl Connectors {
     pub(crate) fn new(services: Arc<Services>, plugins: Arc<Plugins>) -> Arc<Self> {
+        let metrics = WorkerMetrics::new(&services.metrics);
         Arc::new(Self {
             services,
             plugins,
+            metrics,
             inner: Mutex::default(),
         })
     }
@@ -217,6 +221,12 @@ impl Connectors {
     }
 
     fn start_tasks(&self, connector: &mut Connector) -> std::io::Result<()> {
+        let started = self.spawn_tasks(connector);
+        self.metrics.connector_started(started.is_ok());
+        started
+    }
+
+    fn spawn_tasks(&self, connector: &mut Connector) -> std::io::Result<()> {
         let tasks = connector.spec.common.tasks_max;
         for task in 0..tasks {
             let context = TaskContext {
@@ -232,9 +242,10 @@ impl Connectors {
             };
             let status = TaskStatus::default();
             let stop = CancellationToken::new();
+            let metrics = Arc::new(TaskMetrics::new(&context, side));
             let env = TaskEnv {
                 spec: connector.spec.clone(),
-                metrics: TaskMetrics::new(&context, side),
+                metrics: metrics.clone(),
                 context,
                 services: self.services.clone(),
                 plugins: self.plugins.clone(),
@@ -243,9 +254,12 @@ impl Connectors {
                 handle: Handle::current(),
                 stop_before: std::sync::Mutex::default(),
             };
-            let thread = tasks::spawn(env)?;
+            let thread = tasks::spawn(env);
+            self.metrics.task_started(thread.is_ok());
+            let thread = thread?;
             connector.tasks.push(Task {
                 status,
+                metrics,
                 stop,
                 thread: Some(thread),
             });
@@ -289,6 +303,30 @@ impl Connectors {
             }
             self.stop_tasks(tasks).await;
         }
+    }
+
+    /// Sets the gauges that follow from states and windows; called when somebody looks.
+    pub(crate) async fn show_metrics(&self) {
+        let inner = self.inner.lock().await;
+        for task in inner
+            .connectors
+            .values()
+            .flat_map(|connector| &connector.tasks)
+        {
+            task.metrics
+                .show(task.status.get().0, task.status.running());
+        }
+        self.metrics
+            .show(inner.connectors.iter().map(|(name, connector)| {
+                (
+                    name.as_str(),
+                    view(connector)
+                        .tasks
+                        .into_iter()
+                        .map(|(state, _)| state)
+                        .collect(),
+                )
+            }));
     }
 
     /// All connectors by name.

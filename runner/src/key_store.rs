@@ -7,8 +7,11 @@ use penstock_keys::{CipherKind, KeyEncryptionKey, KeyStore, KeyStoreConfig, Loca
 
 use crate::services::{Services, key_error};
 
-/// Opens the key store. The key-encryption key comes from `keys.kek` or `keys.kek.file`; on the
-/// embedded broker it is made, in the data directory, while there are no keys yet.
+/// Where the key-encryption key is looked for when the worker's file does not say.
+const KEK_VARIABLE: &str = "PENSTOCK_KEK";
+
+/// Opens the key store. The key-encryption key comes from `keys.kek`, `keys.kek.file` or the
+/// environment; on the embedded broker it is made, in the data directory, while there are no keys yet.
 pub(crate) async fn open(services: &Services) -> Result<Arc<KeyStore>, Error> {
     let worker = services.worker.clone();
     let broker = services.broker.clone();
@@ -18,6 +21,9 @@ pub(crate) async fn open(services: &Services) -> Result<Arc<KeyStore>, Error> {
         let kek: Arc<dyn KeyEncryptionKey> = match (&worker.keys_kek, &worker.keys_kek_file) {
             (Some(secret), _) => Arc::new(given_kek(secret.reveal())?),
             (None, Some(file)) => Arc::new(LocalKek::from_file(file)?),
+            (None, None) if std::env::var_os(KEK_VARIABLE).is_some() => {
+                Arc::new(LocalKek::from_env(KEK_VARIABLE)?)
+            }
             (None, None) if embedded => {
                 let file = worker.data_dir.join("kek");
                 Arc::new(LocalKek::for_broker(
@@ -74,8 +80,8 @@ enum KeyStoreError {
     #[error("keys.kek is not 32 bytes in base64 (make one with `openssl rand -base64 32`)")]
     BadKek,
     #[error(
-        "on Kafka the key-encryption key has to be given, since all workers share it: set keys.kek.file or keys.kek \
-         (32 random bytes in base64, for example from `openssl rand -base64 32`)"
+        "on Kafka the key-encryption key has to be given, since all workers share it: set keys.kek.file, keys.kek or \
+         the environment variable PENSTOCK_KEK (32 random bytes in base64, for example from `openssl rand -base64 32`)"
     )]
     NoKek,
 }

@@ -1,6 +1,7 @@
 //! What connectors and tasks are doing, for REST and metrics.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// State of a connector or task, in Kafka Connect's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,24 +29,52 @@ impl State {
 
 /// The status of one task, shared between its thread and REST.
 #[derive(Clone, Debug)]
-pub(crate) struct TaskStatus(Arc<Mutex<(State, Option<String>)>>);
+pub(crate) struct TaskStatus(Arc<Mutex<Inner>>);
+
+#[derive(Debug)]
+struct Inner {
+    state: State,
+    trace: Option<String>,
+    since: Instant,
+    /// Time spent in RUNNING before `since`.
+    running: Duration,
+}
 
 impl Default for TaskStatus {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new((State::Unassigned, None))))
+        Self(Arc::new(Mutex::new(Inner {
+            state: State::Unassigned,
+            trace: None,
+            since: Instant::now(),
+            running: Duration::ZERO,
+        })))
     }
 }
 
 impl TaskStatus {
     /// Sets the state, and the trace of the error that led to it.
     pub(crate) fn set(&self, state: State, trace: Option<String>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (state, trace);
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if inner.state == State::Running {
+            let spent = inner.since.elapsed();
+            inner.running += spent;
+        }
+        inner.state = state;
+        inner.trace = trace;
+        inner.since = Instant::now();
     }
 
     pub(crate) fn get(&self) -> (State, Option<String>) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (inner.state, inner.trace.clone())
+    }
+
+    /// Time spent in RUNNING so far.
+    pub(crate) fn running(&self) -> Duration {
+        let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match inner.state {
+            State::Running => inner.running + inner.since.elapsed(),
+            _ => inner.running,
+        }
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{
+    GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
+};
 
 /// A set of metrics. Cheap to clone; asking for a name twice gives the same metric.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +18,7 @@ pub struct Metrics {
 enum Made {
     Counter(IntCounterVec),
     Gauge(IntGaugeVec),
+    RealGauge(GaugeVec),
     Histogram(HistogramVec),
 }
 
@@ -48,6 +51,17 @@ impl Metrics {
         });
         match made {
             Made::Gauge(metric) => metric,
+            other => unreachable!("{name} was made as {other:?}"),
+        }
+    }
+
+    /// A gauge of real numbers (ratios, rates) with these label names.
+    pub fn real_gauge(&self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
+        let made = self.get_or_make(name, || {
+            GaugeVec::new(Opts::new(name, help), labels).map(Made::RealGauge)
+        });
+        match made {
+            Made::RealGauge(metric) => metric,
             other => unreachable!("{name} was made as {other:?}"),
         }
     }
@@ -85,6 +99,7 @@ impl Metrics {
         let registered = match &metric {
             Made::Counter(m) => self.registry.register(Box::new(m.clone())),
             Made::Gauge(m) => self.registry.register(Box::new(m.clone())),
+            Made::RealGauge(m) => self.registry.register(Box::new(m.clone())),
             Made::Histogram(m) => self.registry.register(Box::new(m.clone())),
         };
         debug_assert!(

@@ -28,7 +28,7 @@ pub(super) fn rows(format: Format, value: &Value, columns: &[&str]) {
     let rows = value.as_array().map_or(one, Vec::as_slice);
     let mut table = Table::new();
     table
-        .load_preset(presets::UTF8_HORIZONTAL_ONLY)
+        .load_preset(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(
         columns

@@ -162,7 +162,7 @@ impl Shown {
     fn table(&self) -> String {
         let mut table = Table::new();
         table
-            .load_preset(presets::UTF8_HORIZONTAL_ONLY)
+            .load_preset(presets::UTF8_FULL_CONDENSED)
             .set_content_arrangement(ContentArrangement::Dynamic);
         if !std::io::stdout().is_terminal() {
             table.set_width(150);
@@ -206,6 +206,9 @@ impl Shown {
                     out,
                 ]
             };
+            if !consents {
+                table.add_row([""; 4]);
+            }
             table.add_row(row("consentLevels", &levels));
             for field in [
                 "uniqueIdentifier",

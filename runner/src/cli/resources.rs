@@ -53,7 +53,7 @@ pub(super) struct CreateStream {
     derived_from: Option<String>,
     /// Consent levels, separated by commas.
     #[arg(long, value_delimiter = ',', requires = "derived_from")]
-    levels: Vec<i64>,
+    levels: Vec<penstock_contracts::Level>,
     /// Ask for every one of the levels, instead of the highest.
     #[arg(long, requires = "derived_from")]
     granular: bool,

@@ -29,7 +29,7 @@ config! {
         "transforms" => transforms: Names,
         /// Names of the predicates.
         "predicates" => predicates: Names,
-        /// Total time to retry a failed operation before it counts as an error; -1 retries for ever.
+        /// How long a batch is tried again in place when a server that it needs is away; -1 and more than 30 s count as 30 s. Then the task starts anew, and goes on trying.
         "errors.retry.timeout" => retry_timeout: i64 = "0",
         /// Longest pause between two retries.
         "errors.retry.delay.max.ms" => retry_delay_max: Millis = "60000",

@@ -41,7 +41,7 @@ config! {
         "keys.cipher" => keys_cipher: String = "AES256_SIV",
         /// File with the key-encryption key (32 bytes in base64). On the embedded broker it is made at the first start; on Kafka it has to be given.
         "keys.kek.file" => keys_kek_file: Option<PathBuf>,
-        /// The key-encryption key itself (32 bytes in base64), best as a reference such as `${env:PENSTOCK_KEK}`.
+        /// The key-encryption key itself (32 bytes in base64), as a reference to a secret. Without it and `keys.kek.file` the environment variable PENSTOCK_KEK is used, if it is set.
         "keys.kek" => keys_kek: Option<Secret>,
         /// Bearer token that requests for keys and opened dead letters have to carry. Without it only requests from the worker's own machine are answered.
         "rest.reveal.token" => reveal_token: Option<Secret>,

@@ -8,7 +8,6 @@ use prometheus::{Encoder, TextEncoder};
 use serde_json::{Value, json};
 
 use super::Rest;
-use crate::metrics::worker_gauges;
 use crate::status::State as TaskState;
 use crate::worker::blocking;
 
@@ -62,30 +61,7 @@ fn answer(status: StatusCode, word: &str, message: &str) -> Response {
 
 /// Prometheus text format.
 pub(super) async fn metrics(State(rest): State<Rest>) -> Response {
-    let connectors = rest.connectors.list().await;
-    let (connector_count, task_count) = worker_gauges(&rest.services.metrics);
-    let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-    connector_count.set(count(connectors.len()));
-    task_count.set(count(
-        connectors
-            .values()
-            .map(|connector| connector.tasks.len())
-            .sum(),
-    ));
-    let states = rest.services.metrics.gauge(
-        "kafka_connect_connector_task_metrics_status",
-        "1 for the state that the task is in.",
-        &["connector", "task", "status"],
-    );
-    states.reset();
-    for (name, connector) in &connectors {
-        for (task, (state, _)) in connector.tasks.iter().enumerate() {
-            let state = state.as_str().to_ascii_lowercase();
-            states
-                .with_label_values(&[name.as_str(), &task.to_string(), &state])
-                .set(1);
-        }
-    }
+    rest.connectors.show_metrics().await;
     let mut body = Vec::new();
     match TextEncoder::new().encode(&rest.services.metrics.registry().gather(), &mut body) {
         Ok(()) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], body).into_response(),

@@ -29,7 +29,7 @@ pub(crate) struct NewStream {
     pub(crate) derived_from: Option<String>,
     /// Consent levels of a derived stream.
     #[serde(default)]
-    pub(crate) levels: Vec<i64>,
+    pub(crate) levels: Vec<penstock_contracts::Level>,
     /// Whether every level has to be consented to, instead of the highest.
     #[serde(default)]
     pub(crate) granular: bool,
@@ -167,7 +167,7 @@ async fn derive(rest: &Rest, origin: &str, new: &NewStream) -> Result<String, Re
     let name = new
         .name
         .clone()
-        .unwrap_or_else(|| format!("{origin}-{}", levels.join("-")));
+        .unwrap_or_else(|| penstock_consent_router::default_stream_name(origin, &new.levels));
     let pairs = [
         ("connector.class", "TopicPipeline".to_owned()),
         ("topics", origin.to_owned()),

@@ -35,7 +35,7 @@ pub(super) fn run(env: &TaskEnv, mut sink: Box<dyn Sink>) -> Result<(), Error> {
         if messages.is_empty() {
             continue;
         }
-        env.metrics.read.inc_by(messages.len() as u64);
+        env.metrics.read(messages.len());
         let chained = env.handle.block_on(async {
             let (records, mut rejected) =
                 batch::read(&messages, key, value, &env.services.registry).await?;
@@ -43,14 +43,15 @@ pub(super) fn run(env: &TaskEnv, mut sink: Box<dyn Sink>) -> Result<(), Error> {
             chained.rejected.append(&mut rejected);
             Ok::<_, Error>(chained)
         })?;
-        env.metrics.written.inc_by(chained.passed.len() as u64);
+        env.metrics.wrote(chained.passed.len());
         // Nothing depends on what an onlooker does not see: it is counted, and that is all.
         let refused = env.handle.block_on(sink.write(chained.passed))?;
         for _ in 0..chained.rejected.len() + refused.len() {
             env.metrics.rejected();
-            env.metrics.skipped.inc();
+            env.metrics.skipped();
         }
         env.handle.block_on(sink.flush(FlushReason::Tick))?;
+        env.metrics.ended(messages.len());
     }
     let ours: Vec<_> = known
         .iter()

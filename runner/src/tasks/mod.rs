@@ -12,7 +12,7 @@ mod supervise;
 mod writer;
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use penstock_broker::{ConsumerSpec, Message, TopicPartition};
 use penstock_connect::{Error, Retry, TaskContext};
@@ -34,13 +34,20 @@ const POLL: Duration = Duration::from_millis(100);
 /// Records of one poll at most.
 const POLL_RECORDS: usize = 2000;
 
+/// First pause of `errors.retry.*`; it doubles.
+const FIRST_RETRY: Duration = Duration::from_millis(300);
+
+/// Longest time of retrying in place: a group member has to poll again, a transaction to end, before
+/// the broker gives them up. A task that starts anew goes on trying.
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
+
 /// Everything that one task works with.
 pub(crate) struct TaskEnv {
     pub(crate) spec: Arc<ConnectorSpec>,
     pub(crate) context: TaskContext,
     pub(crate) services: Arc<Services>,
     pub(crate) plugins: Arc<Plugins>,
-    pub(crate) metrics: TaskMetrics,
+    pub(crate) metrics: Arc<TaskMetrics>,
     pub(crate) status: TaskStatus,
     pub(crate) stop: CancellationToken,
     pub(crate) handle: Handle,
@@ -144,6 +151,35 @@ impl TaskEnv {
             if self.pause(Duration::from_millis(500)) {
                 return Ok(None);
             }
+        }
+    }
+
+    /// Runs an operation, and again while it fails for a passing reason, for at most
+    /// `errors.retry.timeout`. It may be one batch's worth of work: nothing of it has ended before it
+    /// succeeds. When the time is over the task starts anew, under supervision.
+    fn retrying<T>(
+        &self,
+        mut operation: impl AsyncFnMut() -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let common = &self.spec.common;
+        let patience =
+            u64::try_from(common.retry_timeout).map_or(LONGEST_RETRY, Duration::from_millis);
+        let until = Instant::now() + patience.min(LONGEST_RETRY);
+        let mut delay = FIRST_RETRY;
+        loop {
+            let error = match self.handle.block_on(operation()) {
+                Err(error) if error.retry == Retry::Backoff => error,
+                ended => return ended,
+            };
+            self.metrics.failed();
+            let pause = delay
+                .min(common.retry_delay_max.0)
+                .mul_f64(rand::random_range(0.8..1.2));
+            if Instant::now() + pause > until || self.pause(pause) {
+                return Err(error);
+            }
+            self.metrics.retried();
+            delay *= 2;
         }
     }
 

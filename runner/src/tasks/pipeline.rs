@@ -44,7 +44,7 @@ struct Pipeline<'a> {
     offsets: BTreeMap<TopicPartition, i64>,
     /// How far each partition was read, for its lag.
     positions: BTreeMap<TopicPartition, i64>,
-    records: i64,
+    records: usize,
 }
 
 impl<'a> Pipeline<'a> {
@@ -150,7 +150,7 @@ impl<'a> Pipeline<'a> {
     fn due(&self) -> bool {
         let Some(since) = self.open else { return false };
         let interval = self.env.services.worker.transaction_interval.0;
-        let little = self.records < i64::try_from(POLL_RECORDS).unwrap_or(i64::MAX);
+        let little = self.records < POLL_RECORDS;
         since.elapsed()
             >= if little {
                 LINGER.min(interval)
@@ -171,13 +171,14 @@ impl<'a> Pipeline<'a> {
     fn take_up_to(&mut self, messages: &[Message]) -> Result<(), Error> {
         let env = self.env;
         let count = messages.len();
-        env.metrics.read.inc_by(count as u64);
-        env.metrics.active.add(i64::try_from(count).unwrap_or(0));
+        env.metrics.read(count);
         let (key, value) = self.read;
-        let (mut chained, unread) = env.handle.block_on(async {
+        let began = Instant::now();
+        let chain = &mut self.chain;
+        let (mut chained, unread) = env.retrying(async || {
             let (records, rejected) =
                 batch::read(messages, key, value, &env.services.registry).await?;
-            Ok::<_, Error>((self.chain.run(records).await?, rejected))
+            Ok((chain.run(records).await?, rejected))
         })?;
         chained.rejected.extend(unread);
         chained.rejected.extend(self.writer.encode(&chained.passed));
@@ -212,12 +213,13 @@ impl<'a> Pipeline<'a> {
                 env.metrics.filtered(reason);
             }
         }
-        env.metrics.written.inc_by(written);
+        env.metrics.wrote(written);
         for message in &messages[..ended] {
             let partition = TopicPartition::new(message.topic.clone(), message.partition);
             self.offsets.insert(partition, message.offset + 1);
         }
-        self.records += i64::try_from(ended).unwrap_or(0);
+        self.records += ended;
+        env.metrics.handled(began.elapsed());
         match stop {
             Some(stop) => self.stop_at(&messages[stop], &chained.rejected, stop),
             None => self
@@ -261,20 +263,21 @@ impl<'a> Pipeline<'a> {
         for _ in 0..3 {
             match &committed {
                 Err(error) if error.retry == penstock_broker::Retry::Backoff => {
-                    self.env.metrics.retries.inc();
+                    self.env.metrics.retried();
                     committed = self.producer.commit(Some((&group, &offsets)));
                 }
                 _ => break,
             }
         }
         if let Err(error) = committed {
+            self.env.metrics.commit_failed();
             if error.retry == penstock_broker::Retry::Abort {
                 self.producer.abort().map_err(task_error)?;
             }
             return Err(task_error(error));
         }
-        self.env.metrics.committed(since.elapsed());
-        self.env.metrics.active.sub(self.records);
+        self.env.metrics.committed(since.elapsed(), self.records);
+        self.env.metrics.ended(self.records);
         self.records = 0;
         Ok(())
     }
@@ -283,7 +286,7 @@ impl<'a> Pipeline<'a> {
     fn abort(&mut self) -> Result<(), Error> {
         self.offsets.clear();
         self.records = 0;
-        self.env.metrics.active.set(0);
+        self.env.metrics.none_active();
         if self.open.take().is_some() {
             self.producer.abort().map_err(task_error)?;
         }

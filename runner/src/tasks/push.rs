@@ -73,8 +73,7 @@ impl<'a> Push<'a> {
     fn take(&mut self, batch: SourceBatch) -> Result<(), Error> {
         let env = self.env;
         let count = batch.records.len();
-        env.metrics.read.inc_by(count as u64);
-        env.metrics.active.set(i64::try_from(count).unwrap_or(0));
+        env.metrics.read(count);
         let mut replies: Vec<Option<Reply>> = Vec::with_capacity(count);
         let mut records = Vec::with_capacity(count);
         for (index, polled) in batch.records.into_iter().enumerate() {
@@ -98,6 +97,7 @@ impl<'a> Push<'a> {
                 }
             }
         }
+        let began = Instant::now();
         let chained = match env.handle.block_on(self.chain.run(records)) {
             Ok(chained) => chained,
             Err(error) => return self.unavailable(replies, error),
@@ -118,7 +118,7 @@ impl<'a> Push<'a> {
         }
         let passed = chained.passed;
         if passed.is_empty() {
-            env.metrics.active.set(0);
+            env.metrics.none_active();
             return Ok(());
         }
         match self.write(&passed) {
@@ -127,7 +127,7 @@ impl<'a> Push<'a> {
                     .iter()
                     .filter(|(_, outcome)| *outcome == Outcome::Delivered)
                     .count();
-                env.metrics.written.inc_by(delivered as u64);
+                env.metrics.wrote(delivered);
                 // Of several outputs of one record the first that failed decides.
                 let (delivered, failed): (Vec<_>, Vec<_>) = outcomes
                     .into_iter()
@@ -135,7 +135,8 @@ impl<'a> Push<'a> {
                 for (origin, outcome) in failed.into_iter().chain(delivered) {
                     answer(origin, outcome);
                 }
-                env.metrics.active.set(0);
+                env.metrics.none_active();
+                env.metrics.handled(began.elapsed());
                 Ok(())
             }
             Err(error) => {
@@ -184,15 +185,14 @@ impl<'a> Push<'a> {
         if usable {
             self.producer = Some(producer);
         }
-        self.env.metrics.committed(since.elapsed());
+        self.env.metrics.committed(since.elapsed(), outcomes.len());
         Ok(outcomes)
     }
 
     /// Tells all who wait to come again; only an error that cannot pass ends the task.
     fn unavailable(&self, replies: Vec<Option<Reply>>, error: Error) -> Result<(), Error> {
-        self.env.metrics.failures.inc();
-        self.env.metrics.last_error.set(crate::metrics::now_ms());
-        self.env.metrics.active.set(0);
+        self.env.metrics.failed();
+        self.env.metrics.none_active();
         for reply in replies.into_iter().flatten() {
             reply.send(Outcome::Unavailable {
                 message: error.message.clone(),

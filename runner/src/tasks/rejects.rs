@@ -91,7 +91,7 @@ impl<'a> Rejects<'a> {
         };
         env.metrics.rejected();
         if common.log_errors {
-            env.metrics.logged.inc();
+            env.metrics.logged();
             tracing::warn!(
                 connector = cause.connector,
                 task = cause.task,
@@ -104,10 +104,10 @@ impl<'a> Rejects<'a> {
             );
         }
         if common.dlq_topic.is_none() && common.error_stream_topic.is_none() {
-            env.metrics.skipped.inc();
+            env.metrics.skipped();
         }
         if let Some(topic) = &common.dlq_topic {
-            env.metrics.dlq_requests.inc();
+            env.metrics.dead_letter();
             self.dead_letter(producer, topic, &cause)?;
         }
         if let (Some(topic), Some(schema)) = (&common.error_stream_topic, &self.error_schema) {

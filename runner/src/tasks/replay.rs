@@ -84,8 +84,7 @@ impl<'a> Replay<'a> {
             return Ok(());
         }
         let count = records.len();
-        env.metrics.read.inc_by(count as u64);
-        env.metrics.active.set(i64::try_from(count).unwrap_or(0));
+        env.metrics.read(count);
         let mut originals = Vec::with_capacity(count);
         let mut good = Vec::with_capacity(count);
         let mut faults = Vec::new();
@@ -106,7 +105,9 @@ impl<'a> Replay<'a> {
                 }),
             }
         }
-        let mut chained = env.handle.block_on(self.chain.run(good))?;
+        let began = Instant::now();
+        let chain = &mut self.chain;
+        let mut chained = env.retrying(async || chain.run(good.clone()).await)?;
         chained.rejected.extend(faults);
         chained.rejected.extend(self.writer.encode(&chained.passed));
         if let Some(rejection) = self.rejects.stop_at(&chained.rejected) {
@@ -135,9 +136,10 @@ impl<'a> Replay<'a> {
         for (_, reason) in &chained.filtered {
             env.metrics.filtered(reason);
         }
-        env.metrics.written.inc_by(written);
-        env.metrics.committed(since.elapsed());
-        env.metrics.active.set(0);
+        env.metrics.wrote(written);
+        env.metrics.committed(since.elapsed(), count);
+        env.metrics.none_active();
+        env.metrics.handled(began.elapsed());
         Ok(())
     }
 
@@ -147,7 +149,7 @@ impl<'a> Replay<'a> {
         originals: &[Message],
         passed: Vec<Record>,
         mut rejected: Vec<Rejection>,
-    ) -> Result<u64, Error> {
+    ) -> Result<usize, Error> {
         let mut written = 0;
         for (index, record) in passed.iter().enumerate() {
             if !self.writer.is_encoded(index) {
@@ -171,13 +173,14 @@ impl<'a> Replay<'a> {
         for _ in 0..3 {
             match &committed {
                 Err(error) if error.retry == penstock_broker::Retry::Backoff => {
-                    self.env.metrics.retries.inc();
+                    self.env.metrics.retried();
                     committed = self.producer.commit(None);
                 }
                 _ => break,
             }
         }
         if let Err(error) = committed {
+            self.env.metrics.commit_failed();
             if error.retry == penstock_broker::Retry::Abort {
                 self.producer.abort().map_err(task_error)?;
             }

@@ -194,15 +194,14 @@ impl<'a> SinkTask<'a> {
 
     fn take_up_to(&mut self, messages: &[Message]) -> Result<(), Error> {
         let env = self.env;
-        env.metrics.read.inc_by(messages.len() as u64);
-        env.metrics
-            .active
-            .add(i64::try_from(messages.len()).unwrap_or(0));
+        env.metrics.read(messages.len());
         let (key, value) = self.read;
-        let (mut chained, unread) = env.handle.block_on(async {
+        let began = Instant::now();
+        let chain = &mut self.chain;
+        let (mut chained, unread) = env.retrying(async || {
             let (records, rejected) =
                 batch::read(messages, key, value, &env.services.registry).await?;
-            Ok::<_, Error>((self.chain.run(records).await?, rejected))
+            Ok((chain.run(records).await?, rejected))
         })?;
         chained.rejected.extend(unread);
         let stop = self
@@ -217,7 +216,7 @@ impl<'a> SinkTask<'a> {
             .iter()
             .map(|record| record.origin().index)
             .collect();
-        env.metrics.written.inc_by(origins.len() as u64);
+        env.metrics.wrote(origins.len());
         if !chained.passed.is_empty() {
             let refused = env.handle.block_on(self.sink.write(chained.passed))?;
             chained
@@ -245,6 +244,7 @@ impl<'a> SinkTask<'a> {
             }
         }
         self.unflushed = true;
+        env.metrics.handled(began.elapsed());
         let mut given = origins.iter().copied().peekable();
         for (index, message) in messages.iter().enumerate() {
             let partition = TopicPartition::new(message.topic.clone(), message.partition);
@@ -333,12 +333,13 @@ impl<'a> SinkTask<'a> {
             .map(|(position, _)| position.clone())
             .collect();
         self.consumer.commit(&positions).map_err(task_error)?;
-        self.env.metrics.committed(since.elapsed());
-        for (position, moved) in offsets {
-            self.env
-                .metrics
-                .active
-                .sub(moved.min(self.env.metrics.active.get()));
+        let moved = offsets
+            .iter()
+            .map(|(_, moved)| usize::try_from(*moved).unwrap_or(0))
+            .sum();
+        self.env.metrics.committed(since.elapsed(), moved);
+        self.env.metrics.ended(moved);
+        for (position, _) in offsets {
             let partition = TopicPartition::new(position.topic, position.partition);
             if let Some(progress) = self.progress.get_mut(&partition) {
                 progress.committed = position.offset;

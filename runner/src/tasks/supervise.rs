@@ -30,7 +30,7 @@ fn supervise(env: &TaskEnv) {
         env.status.set(State::Running, None);
         let since = Instant::now();
         let ended = catch_unwind(AssertUnwindSafe(|| run(env)));
-        env.metrics.active.set(0);
+        env.metrics.none_active();
         let error = match ended {
             Ok(Ok(())) => {
                 env.status.set(State::Unassigned, None);
@@ -39,7 +39,7 @@ fn supervise(env: &TaskEnv) {
             Ok(Err(error)) => error,
             Err(panic) => Error::reconnect(format!("the task panicked: {}", panic_text(&*panic))),
         };
-        env.metrics.last_error.set(crate::metrics::now_ms());
+        env.metrics.failed();
         let connector = &*env.context.connector;
         let task = env.context.task;
         let trace = trace(&error);
@@ -61,8 +61,7 @@ fn supervise(env: &TaskEnv) {
             pause.as_millis()
         );
         env.status.set(State::Restarting, Some(trace));
-        env.metrics.restarts.inc();
-        env.metrics.retries.inc();
+        env.metrics.restarted();
         if env.pause(pause) {
             env.status.set(State::Unassigned, None);
             return;
