@@ -145,6 +145,12 @@ fn a_kill_at_any_point_of_a_rotation_is_exact() {
             numbers(&[dir.path().join("a-0.jsonl")]),
             (10..15).collect::<Vec<_>>()
         );
+        drop(second);
+        let mut third = sink(dir.path(), "rotate.bytes=1");
+        open(&mut third, std::slice::from_ref(&a)).unwrap();
+        flush(&mut third).unwrap();
+        let next = dir.path().join("a-0-00000000000000000010.jsonl");
+        assert_eq!(numbers(&[next]), (10..15).collect::<Vec<_>>());
         assert_eq!(dir.path().join(COMPLETE).exists(), !taken_away);
         if !taken_away {
             assert_eq!(

@@ -56,6 +56,33 @@ fn what_a_full_device_does_not_take_is_kept_and_written_when_there_is_room() {
 }
 
 #[test]
+fn a_rename_that_failed_comes_before_anything_else_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = format!("{}/{{topic}}-{{partition}}", dir.path().display());
+    let template = Arc::new(PathTemplate::parse(&text).unwrap());
+    let partition = TopicPartition {
+        topic: "a".into(),
+        partition: 0,
+    };
+    let mut encoder = ChunkEncoder::new(Compression::None).unwrap();
+    let now = SystemTime::now();
+    let mut output = Output::create(&template, Rotation::default(), &partition).unwrap();
+    take(&mut output, 7);
+    output.commit(&mut encoder, now).unwrap();
+    // As a commit leaves it whose sidecar is written and whose rename failed.
+    output.committed.rotating = true;
+    (output.first, output.started) = (None, None);
+    take(&mut output, 8);
+    output.commit(&mut encoder, now).unwrap();
+    let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+    assert_eq!(
+        (read("a-0-00000000000000000007"), read("a-0")),
+        ("7\n".into(), "8\n".into())
+    );
+    assert_eq!(output.committed.first, Some(8));
+}
+
+#[test]
 fn a_file_is_complete_by_the_age_of_its_first_record_whatever_the_clock_does() {
     let dir = tempfile::tempdir().unwrap();
     let text = format!("{}/{{topic}}-{{partition}}", dir.path().display());
