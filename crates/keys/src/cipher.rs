@@ -7,3 +7,6 @@ mod sealing;
 pub use field::CipherKind;
 pub(crate) use field::FieldCipher;
 pub(crate) use sealing::SealingKey;
+
+#[cfg(test)]
+mod tests;

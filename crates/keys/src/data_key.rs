@@ -137,3 +137,69 @@ pub enum KeyLookup {
     /// No key of this store ever had that link.
     Unknown,
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::cipher::CipherKind;
+    use crate::keyset::Keyset;
+
+    fn key(kind: CipherKind) -> DataKey {
+        DataKey::new(
+            KeyLink::random(),
+            "demo".into(),
+            100,
+            50,
+            7,
+            Keyset::generate(kind).cipher(),
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn base64_is_that_of_the_ciphertext(plaintext in proptest::collection::vec(any::<u8>(), 0..80)) {
+            for kind in [CipherKind::Aes256Siv, CipherKind::Aes256GcmSiv] {
+                let key = key(kind);
+                let (mut ciphertext, mut text, mut back) = (Vec::new(), b"x".to_vec(), b"y".to_vec());
+                key.encrypt(&plaintext, &mut ciphertext);
+                key.encrypt_base64(&plaintext, &mut text);
+                prop_assert_eq!(&text[..1], b"x");
+                let encoded = STANDARD.encode(&ciphertext);
+                prop_assert_eq!(&text[1..], encoded.as_bytes());
+                key.decrypt_base64(&text[1..], &mut back).unwrap();
+                prop_assert_eq!(&back[..1], b"y");
+                prop_assert_eq!(&back[1..], &plaintext[..]);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_base64_or_no_ciphertext_is_refused_and_leaves_the_buffer() {
+        let key = key(CipherKind::Aes256Siv);
+        for text in ["", "not base64", "AAAA", "ada@example.org"] {
+            let mut out = b"before".to_vec();
+            assert_eq!(
+                key.decrypt_base64(text.as_bytes(), &mut out),
+                Err(DecryptError),
+                "{text}"
+            );
+            assert_eq!(out, b"before");
+        }
+    }
+
+    #[test]
+    fn a_key_shows_its_link_and_no_material() {
+        let key = key(CipherKind::Aes256Siv);
+        assert_eq!(
+            format!("{key:?}"),
+            format!(
+                "DataKey {{ link: {:?}, stream: \"demo\", created: 100, .. }}",
+                key.link()
+            )
+        );
+        assert_eq!(key.expires(), 150);
+    }
+}

@@ -171,3 +171,6 @@ pub(crate) fn plan_removal(live: &[Entry], wanted: impl Fn(&Entry) -> bool) -> R
     }
     plan
 }
+
+#[cfg(test)]
+mod tests;

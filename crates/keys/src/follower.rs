@@ -21,6 +21,8 @@ const POLL_BYTES: usize = 1 << 20;
 const DURABLE_EVERY: Duration = Duration::from_secs(5);
 /// The same while nothing comes: then only the time of the last reading changes.
 const IDLE_DURABLE_EVERY: Duration = Duration::from_secs(60);
+/// How often it is made sure that nothing lies unread although polls bring nothing.
+const LOOK_FOR_END_EVERY: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Reads the keys topic.
@@ -31,8 +33,10 @@ pub(crate) struct Follower {
     positions: Vec<i64>,
     /// Not yet at the topic's end since the start, or since something failed.
     behind: bool,
-    /// When the topic was last read, by this machine's clock.
-    read_at: i64,
+    /// When all of the topic was read, or reading began from its start: milliseconds since the epoch by
+    /// this machine's clock.
+    complete_at: i64,
+    looked_for_end: Instant,
     made_durable: Instant,
     dirty: bool,
 }
@@ -45,7 +49,8 @@ impl Follower {
             reader: None,
             positions: Vec::new(),
             behind: true,
-            read_at: local_now(),
+            complete_at: local_now(),
+            looked_for_end: Instant::now(),
             made_durable: Instant::now(),
             dirty: false,
         };
@@ -54,19 +59,22 @@ impl Follower {
     }
 
     fn load(&mut self) -> Result<(), KeyError> {
-        let (positions, read_at) = self.shared.local.checkpoint(self.shared.topic.partitions)?;
+        let (positions, complete_at) =
+            self.shared.local.checkpoint(self.shared.topic.partitions)?;
         self.positions = positions;
         self.reader = None;
         self.behind = true;
         self.dirty = false;
         self.shared.progress.set_back(&self.positions);
+        let now = local_now();
         if self.positions.iter().all(|position| *position == 0) {
+            self.complete_at = now;
             return Ok(());
         }
-        let now = local_now();
-        let reason = match read_at {
+        self.complete_at = complete_at.unwrap_or(0);
+        let reason = match complete_at {
             None => Some("it does not say when it was made"),
-            Some(read_at) if self.was_away_too_long(read_at, now) => {
+            Some(_) if self.was_away_too_long(now) => {
                 Some("it is too old: deletions may have left the topic since")
             }
             Some(_) if !self.topic_is_the_same()? => {
@@ -80,8 +88,10 @@ impl Follower {
         }
     }
 
-    fn was_away_too_long(&self, read_at: i64, now: i64) -> bool {
-        let away = Duration::from_millis(now.saturating_sub(read_at).unsigned_abs());
+    /// Tombstones leave the topic `delete.retention.ms` after what they delete: who reads on after a
+    /// longer time would keep keys that were erased.
+    fn was_away_too_long(&self, now: i64) -> bool {
+        let away = Duration::from_millis(now.saturating_sub(self.complete_at).unsigned_abs());
         away > self.shared.topic.delete_retention / 2
     }
 
@@ -138,6 +148,7 @@ impl Follower {
         self.shared.local.clear()?;
         self.shared.caches.clear();
         self.positions.fill(0);
+        self.complete_at = local_now();
         self.reader = None;
         self.behind = true;
         self.shared.progress.set_back(&self.positions);
@@ -190,10 +201,11 @@ impl Follower {
     /// Reads and folds once.
     fn step(&mut self) -> Result<(), KeyError> {
         let now = local_now();
-        if self.was_away_too_long(self.read_at, now) {
+        if self.was_away_too_long(now) {
             self.rebuild("this machine stood still, and deletions may have left the topic since")?;
         }
-        let ends = if self.behind {
+        let look_for_end = self.behind || self.looked_for_end.elapsed() > LOOK_FOR_END_EVERY;
+        let ends = if look_for_end {
             Some(self.ends()?)
         } else {
             None
@@ -204,15 +216,18 @@ impl Follower {
                 .map(|p| reader.position(&shared.config.topic, p))
                 .collect::<Result<Vec<_>, _>>()
         })?;
-        self.read_at = now;
+        let at_end =
+            ends.is_some_and(|ends| ends.iter().zip(&positions).all(|(end, at)| at >= end));
         let since = self.made_durable.elapsed();
         let durable = since > IDLE_DURABLE_EVERY || (since > DURABLE_EVERY && self.dirty);
         if !messages.is_empty() || positions != self.positions || durable {
             self.fold(&messages, positions, durable)?;
         }
-        let at_end =
-            ends.is_some_and(|ends| ends.iter().zip(&self.positions).all(|(end, at)| at >= end));
-        self.behind &= !at_end;
+        if at_end {
+            self.behind = false;
+            self.complete_at = now;
+            self.looked_for_end = Instant::now();
+        }
         self.shared.progress.folded(&self.positions, at_end);
         Ok(())
     }
@@ -226,7 +241,7 @@ impl Follower {
         let folded = self
             .shared
             .local
-            .fold(messages, &positions, self.read_at, durable)?;
+            .fold(messages, &positions, self.complete_at, durable)?;
         self.shared.folded(&folded);
         self.positions = positions;
         self.dirty = !durable;

@@ -60,3 +60,33 @@ impl fmt::Debug for KeyLink {
         fmt::Display::fmt(self, f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mac::StoreMac;
+
+    #[test]
+    fn a_store_recognises_its_own_links() {
+        let (own, other) = (StoreMac::new(&[1; 32]), StoreMac::new(&[2; 32]));
+        let link = KeyLink::checked(|random| own.link_check(random));
+        assert!(link.passes(|random| own.link_check(random)));
+        assert!(!link.passes(|random| other.link_check(random)));
+        assert_eq!(link.to_string().parse(), Ok(link));
+        assert_eq!(Uuid::from_bytes(link.0).get_version_num(), 4);
+    }
+
+    #[test]
+    fn only_hyphenated_uuids_are_links() {
+        let link = KeyLink::random().to_string();
+        for text in [
+            "",
+            "marker",
+            &link.replace('-', ""),
+            &format!("{{{link}}}"),
+            &format!("urn:uuid:{link}"),
+        ] {
+            assert_eq!(text.parse::<KeyLink>(), Err(()), "{text}");
+        }
+    }
+}

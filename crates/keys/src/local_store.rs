@@ -27,7 +27,7 @@ const RECORDS: TableDefinition<'_, Bytes16, (i64, &[u8])> = TableDefinition::new
 const VOIDS: TableDefinition<'_, Bytes16, i64> = TableDefinition::new("voids");
 /// Partition → next offset to fold.
 const POSITIONS: TableDefinition<'_, i32, i64> = TableDefinition::new("positions");
-/// `format`, `topic`, and `read at`: when the positions were last written, milliseconds since the epoch.
+/// `format`, `topic`, and `complete at`: when all of the topic was read, milliseconds since the epoch.
 const META: TableDefinition<'_, &str, &str> = TableDefinition::new("meta");
 
 const FORMAT: &str = "1";
@@ -154,7 +154,7 @@ impl LocalStore {
         self.run(|| clear(&database, &self.topic))
     }
 
-    /// The next offset to fold of each partition, and when that was written.
+    /// The next offset to fold of each partition, and when all of the topic was read.
     pub(crate) fn checkpoint(&self, partitions: i32) -> Result<(Vec<i64>, Option<i64>), KeyError> {
         let read = self.read()?;
         self.run(|| {
@@ -164,10 +164,10 @@ impl LocalStore {
                 positions.push(table.get(partition)?.map_or(0, |offset| offset.value()));
             }
             let meta = read.open_table(META)?;
-            let read_at = meta
-                .get("read at")?
+            let complete_at = meta
+                .get("complete at")?
                 .and_then(|text| text.value().parse().ok());
-            Ok((positions, read_at))
+            Ok((positions, complete_at))
         })
     }
 
@@ -177,7 +177,7 @@ impl LocalStore {
         &self,
         messages: &[Message],
         positions: &[i64],
-        now: i64,
+        complete_at: i64,
         durable: bool,
     ) -> Result<Folded, KeyError> {
         let database = self.database()?;
@@ -190,7 +190,7 @@ impl LocalStore {
             }
             write
                 .open_table(META)?
-                .insert("read at", now.to_string().as_str())?;
+                .insert("complete at", complete_at.to_string().as_str())?;
             Ok(())
         })?;
         self.run(|| Ok(write.commit()?))?;
@@ -494,10 +494,13 @@ fn decode_entries(bytes: &[u8]) -> Vec<Entry> {
 }
 
 fn is_damaged(error: &redb::Error) -> bool {
-    matches!(
-        error,
-        redb::Error::Corrupted(_) | redb::Error::UpgradeRequired(_) | redb::Error::RepairAborted
-    )
+    match error {
+        redb::Error::Corrupted(_)
+        | redb::Error::UpgradeRequired(_)
+        | redb::Error::RepairAborted => true,
+        redb::Error::Io(e) => e.kind() == std::io::ErrorKind::InvalidData,
+        _ => false,
+    }
 }
 
 fn store_error(path: PathBuf, source: redb::Error) -> KeyError {

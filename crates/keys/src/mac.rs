@@ -63,3 +63,38 @@ fn halves(scope: &Digest) -> (u64, u64) {
     let whole = u128::from_be_bytes(*scope);
     ((whole >> 64) as u64, whole as u64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes_keep_stream_value_and_purpose_apart() {
+        let mac = StoreMac::new(&[1; 32]);
+        let scopes = [
+            mac.scope("demo", "ada"),
+            mac.scope("demoa", "da"),
+            mac.scope("demo", "bob"),
+            mac.scope("", "demoada"),
+            mac.subject("demoada"),
+            StoreMac::new(&[2; 32]).scope("demo", "ada"),
+        ];
+        for (index, scope) in scopes.iter().enumerate() {
+            assert!(!scopes[..index].contains(scope), "{index}");
+        }
+        assert_eq!(mac.scope("demo", "ada"), scopes[0]);
+    }
+
+    #[test]
+    fn scopes_spread_over_all_partitions() {
+        let mac = StoreMac::new(&[1; 32]);
+        let mut counts = [0; 8];
+        for n in 0..800 {
+            counts[partition_of(&mac.scope("demo", &n.to_string()), 8) as usize] += 1;
+        }
+        assert!(
+            counts.iter().all(|count| (50..200).contains(count)),
+            "{counts:?}"
+        );
+    }
+}

@@ -27,7 +27,7 @@ struct State {
 }
 
 /// Without a word from the broker for this long, keys in memory are not used: they may have been erased.
-const STALE: Duration = Duration::from_secs(10);
+const STALE: Duration = Duration::from_secs(15);
 
 impl Progress {
     pub(crate) fn new(topic: &str) -> Self {

@@ -254,7 +254,8 @@ mod tests {
                 2 => Value::Root(RootRecord { role: Role::Quarantine, window, partitions: 7, kek: &text, wrapped: &bytes }),
                 _ => Value::Marker,
             };
-            prop_assert_eq!(Value::decode(&value.encode()).unwrap(), value);
+            let bytes = value.encode();
+            prop_assert_eq!(Value::decode(&bytes).unwrap(), value);
         }
 
         #[test]

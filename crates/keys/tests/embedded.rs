@@ -66,20 +66,32 @@ async fn keys_survive_a_restart_with_and_without_the_local_copy() {
     };
     let open = || KeyStore::open(broker(&data.path().join("log")), kek(1), config.clone()).unwrap();
     let store = open();
-    let key = store.current(&[request("demo", "ada")]).await.unwrap().remove(0);
+    let key = store
+        .current(&[request("demo", "ada")])
+        .await
+        .unwrap()
+        .remove(0);
     drop(store);
 
     let store = open();
     assert!(copy.path().join("keys.redb").exists());
     assert!(store.cached_by_link(key.link()).is_none());
-    let again = store.current(&[request("demo", "ada")]).await.unwrap().remove(0);
+    let again = store
+        .current(&[request("demo", "ada")])
+        .await
+        .unwrap()
+        .remove(0);
     assert_eq!(again.link(), key.link());
     assert_eq!(again.placement(), key.placement());
     drop(store);
 
     std::fs::remove_file(copy.path().join("keys.redb")).unwrap();
     let store = open();
-    let again = store.current(&[request("demo", "ada")]).await.unwrap().remove(0);
+    let again = store
+        .current(&[request("demo", "ada")])
+        .await
+        .unwrap()
+        .remove(0);
     assert_eq!(again.link(), key.link());
 }
 
@@ -94,7 +106,11 @@ async fn a_local_copy_of_another_topic_is_not_used() {
     for _ in 0..2 {
         let data = tempfile::tempdir().unwrap();
         let store = KeyStore::open(broker(data.path()), kek(1), config.clone()).unwrap();
-        let key = store.current(&[request("demo", "ada")]).await.unwrap().remove(0);
+        let key = store
+            .current(&[request("demo", "ada")])
+            .await
+            .unwrap()
+            .remove(0);
         links.push(key.link().to_owned());
         if let [first, _] = &links[..] {
             let found = store.by_links(&[first]).await.unwrap().remove(0);
@@ -122,9 +138,17 @@ fn a_wrong_key_encryption_key_is_an_error_that_names_the_right_one() {
     let broker = broker(directory.path());
     drop(KeyStore::open(broker.clone(), kek(1), config()).unwrap());
     let error = KeyStore::open(broker.clone(), kek(2), config()).unwrap_err();
-    assert!(matches!(error, KeyError::WrongKeyEncryptionKey { .. }), "{error}");
+    assert!(
+        matches!(error, KeyError::WrongKeyEncryptionKey { .. }),
+        "{error}"
+    );
     assert_eq!(error.retry(), Retry::Never);
-    assert!(error.to_string().contains("are wrapped with key-encryption key local:"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("are wrapped with key-encryption key local:"),
+        "{error}"
+    );
     // The right one still opens it.
     KeyStore::open(broker, kek(1), config()).unwrap();
 }
@@ -135,7 +159,9 @@ fn a_topic_with_other_settings_is_refused_with_what_to_change() {
     let broker = broker(directory.path());
     let spec = TopicSpec::new("_penstock.keys", 4).config("cleanup.policy", "compact,delete");
     broker.create_topic(&spec).unwrap();
-    let error = KeyStore::open(broker, kek(1), config()).unwrap_err().to_string();
+    let error = KeyStore::open(broker, kek(1), config())
+        .unwrap_err()
+        .to_string();
     for part in [
         "topic \"_penstock.keys\" cannot hold keys as it is set up",
         "cleanup.policy is \"compact,delete\" and must be \"compact\"",
@@ -163,7 +189,10 @@ fn a_key_file_is_made_only_for_an_empty_topic_and_for_its_owner_alone() {
 
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
     let error = LocalKek::for_broker(&file, &*broker, "_penstock.keys").unwrap_err();
-    assert!(matches!(error, KekError::Exposed { mode: 0o640, .. }), "{error}");
+    assert!(
+        matches!(error, KekError::Exposed { mode: 0o640, .. }),
+        "{error}"
+    );
 
     std::fs::remove_file(&file).unwrap();
     let error = LocalKek::for_broker(&file, &*broker, "_penstock.keys").unwrap_err();
@@ -183,7 +212,10 @@ fn a_file_that_holds_no_key_is_refused() {
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
         let error = LocalKek::from_file(&file).unwrap_err();
         assert!(matches!(error, KekError::Malformed { .. }), "{error}");
-        assert!(error.to_string().contains("openssl rand -base64 32"), "{error}");
+        assert!(
+            error.to_string().contains("openssl rand -base64 32"),
+            "{error}"
+        );
     }
 }
 
@@ -193,7 +225,10 @@ async fn both_ciphers_keep_equal_values_equal_under_one_key() {
         let directory = tempfile::tempdir().unwrap();
         let config = KeyStoreConfig { cipher, ..config() };
         let store = KeyStore::open(broker(directory.path()), kek(1), config).unwrap();
-        let keys = store.current(&[request("demo", "ada"), request("demo", "bob")]).await.unwrap();
+        let keys = store
+            .current(&[request("demo", "ada"), request("demo", "bob")])
+            .await
+            .unwrap();
         let encrypt = |index: usize| {
             let mut out = Vec::new();
             keys[index].encrypt(b"value", &mut out);

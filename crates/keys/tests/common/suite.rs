@@ -16,7 +16,12 @@ fn open(broker: &Arc<dyn Broker>) -> Arc<KeyStore> {
 
 pub(crate) async fn keys_are_made_once(broker: Arc<dyn Broker>) {
     let store = open(&broker);
-    let requests = [request("demo", "ada"), request("demo", "bob"), request("demo", "ada"), request("other", "ada")];
+    let requests = [
+        request("demo", "ada"),
+        request("demo", "bob"),
+        request("demo", "ada"),
+        request("other", "ada"),
+    ];
     assert!(store.cached_current(&requests[0]).is_none());
     let keys = store.current(&requests).await.unwrap();
     assert_eq!(keys[0].link(), keys[2].link());
@@ -24,7 +29,10 @@ pub(crate) async fn keys_are_made_once(broker: Arc<dyn Broker>) {
     assert_eq!(links.len(), 3, "a key belongs to one value of one stream");
     for (request, key) in requests.iter().zip(&keys) {
         assert_eq!(store.cached_current(request).unwrap().link(), key.link());
-        assert_eq!(key.placement(), store.placement_hash(request.stream, &request.value));
+        assert_eq!(
+            key.placement(),
+            store.placement_hash(request.stream, &request.value)
+        );
         assert_eq!(key.stream(), request.stream);
         let lookup = store.cached_by_link(key.link());
         assert!(matches!(lookup, Some(KeyLookup::Usable(found)) if found.link() == key.link()));
@@ -34,13 +42,20 @@ pub(crate) async fn keys_are_made_once(broker: Arc<dyn Broker>) {
     let (mut ciphertext, mut plaintext) = (Vec::new(), Vec::new());
     keys[0].encrypt_base64("Grüße".as_bytes(), &mut ciphertext);
     let second = open(&broker);
-    let KeyLookup::Usable(found) = second.by_links(&[keys[0].link()]).await.unwrap().remove(0) else {
+    let KeyLookup::Usable(found) = second.by_links(&[keys[0].link()]).await.unwrap().remove(0)
+    else {
         panic!("the key is there");
     };
     found.decrypt_base64(&ciphertext, &mut plaintext).unwrap();
     assert_eq!(plaintext, "Grüße".as_bytes());
-    assert_eq!(second.current(&requests).await.unwrap()[1].link(), keys[1].link());
-    assert_eq!(second.placement_hash("demo", "ada"), store.placement_hash("demo", "ada"));
+    assert_eq!(
+        second.current(&requests).await.unwrap()[1].link(),
+        keys[1].link()
+    );
+    assert_eq!(
+        second.placement_hash("demo", "ada"),
+        store.placement_hash("demo", "ada")
+    );
 }
 
 pub(crate) async fn workers_agree(broker: Arc<dyn Broker>) {
@@ -53,7 +68,9 @@ pub(crate) async fn workers_agree(broker: Arc<dyn Broker>) {
             tasks.push(tokio::spawn(async move {
                 let requests: Vec<_> = values.iter().map(|value| request("demo", value)).collect();
                 let keys = store.current(&requests).await.unwrap();
-                keys.iter().map(|key| key.link().to_owned()).collect::<Vec<_>>()
+                keys.iter()
+                    .map(|key| key.link().to_owned())
+                    .collect::<Vec<_>>()
             }));
         }
         let mut links = HashSet::new();
@@ -113,7 +130,12 @@ pub(crate) async fn erasure(broker: Arc<dyn Broker>) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     for store in [&store, &other, &open(&broker)] {
-        let links = [keys[0].link(), keys[1].link(), "8c2ab7de-2f4e-4a3b-9a51-0d4f6f7d8a11", "no link"];
+        let links = [
+            keys[0].link(),
+            keys[1].link(),
+            "8c2ab7de-2f4e-4a3b-9a51-0d4f6f7d8a11",
+            "no link",
+        ];
         let found = store.by_links(&links).await.unwrap();
         assert!(matches!(found[0], KeyLookup::Erased), "{:?}", found[0]);
         assert!(matches!(found[1], KeyLookup::Usable(_)), "{:?}", found[1]);
@@ -125,8 +147,17 @@ pub(crate) async fn erasure(broker: Arc<dyn Broker>) {
     assert_ne!(new.link(), keys[0].link());
     assert_eq!(store.current(&ask).await.unwrap()[0].link(), new.link());
 
-    assert_eq!(other.erase_links(&[keys[1].link(), keys[0].link(), "no link"]).await.unwrap(), 1);
-    assert!(matches!(other.by_links(&[keys[1].link()]).await.unwrap()[0], KeyLookup::Erased));
+    assert_eq!(
+        other
+            .erase_links(&[keys[1].link(), keys[0].link(), "no link"])
+            .await
+            .unwrap(),
+        1
+    );
+    assert!(matches!(
+        other.by_links(&[keys[1].link()]).await.unwrap()[0],
+        KeyLookup::Erased
+    ));
 
     let of_subject = KeyRequest {
         subject: Some(Cow::Borrowed("person 7")),
@@ -135,7 +166,10 @@ pub(crate) async fn erasure(broker: Arc<dyn Broker>) {
     let key = store.current(&[of_subject]).await.unwrap().remove(0);
     assert_eq!(other.erase_subject("person 8").await.unwrap(), 0);
     assert_eq!(other.erase_subject("person 7").await.unwrap(), 1);
-    assert!(matches!(other.by_links(&[key.link()]).await.unwrap()[0], KeyLookup::Erased));
+    assert!(matches!(
+        other.by_links(&[key.link()]).await.unwrap()[0],
+        KeyLookup::Erased
+    ));
 }
 
 pub(crate) async fn export(broker: Arc<dyn Broker>) {
@@ -156,9 +190,21 @@ pub(crate) async fn export(broker: Arc<dyn Broker>) {
     exported.sort_by(|a, b| a.key_link.cmp(&b.key_link));
     let mut expected: Vec<_> = keys.iter().map(|key| (key.link(), key.expires())).collect();
     expected.sort_unstable();
-    assert!(exported.iter().map(|key| (key.key_link.as_str(), key.expires_at)).eq(expected));
-    assert!(exported[0].encryption_key.contains("google.crypto.tink.AesSivKey"));
-    assert!(!format!("{:?}", exported[0]).contains("primaryKeyId"), "key material is not for logs");
+    assert!(
+        exported
+            .iter()
+            .map(|key| (key.key_link.as_str(), key.expires_at))
+            .eq(expected)
+    );
+    assert!(
+        exported[0]
+            .encryption_key
+            .contains("google.crypto.tink.AesSivKey")
+    );
+    assert!(
+        !format!("{:?}", exported[0]).contains("primaryKeyId"),
+        "key material is not for logs"
+    );
 }
 
 pub(crate) async fn sealing(broker: Arc<dyn Broker>) {
