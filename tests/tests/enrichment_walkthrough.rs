@@ -113,7 +113,7 @@ on_both_brokers! {
         let server = server(&deployment).await;
         let worker = deployment.start().await;
         connected(&server).await;
-        for revision in 0..200 {
+        for revision in 1..=200 {
             server.publish(STREAM, &page_change(revision % 20, revision));
         }
         lines(&deployment, SINK, 200).await;
@@ -147,14 +147,14 @@ on_both_brokers! {
         let server = server(&deployment).await;
         let worker = deployment.start().await;
         connected(&server).await;
-        for revision in 0..50 {
+        for revision in 1..=50 {
             server.publish(STREAM, &page_change(1, revision));
         }
         lines(&deployment, SINK, 50).await;
 
         // The server closes connections from time to time; the client resumes.
         server.close_connections();
-        for revision in 50..100 {
+        for revision in 51..=100 {
             server.publish(STREAM, &page_change(1, revision));
         }
         lines(&deployment, SINK, 100).await;
@@ -164,17 +164,17 @@ on_both_brokers! {
 
         // A worker that was killed resumes where its durable position is.
         worker.kill();
-        for revision in 100..150 {
+        for revision in 101..=150 {
             server.publish(STREAM, &page_change(1, revision));
         }
         let worker = deployment.start().await;
         lines(&deployment, SINK, 150).await;
 
         // Events that arrive after that show that nothing is still on its way.
-        server.publish(STREAM, &page_change(1, 150));
+        server.publish(STREAM, &page_change(1, 151));
         let written = lines(&deployment, SINK, 151).await;
         assert!(worker.stop().success());
-        assert_eq!(revisions(&written), (0..=150).collect::<Vec<_>>());
+        assert_eq!(revisions(&written), (1..=151).collect::<Vec<_>>());
         assert!(deployment.output(ERRORS).is_empty());
     }
 }
