@@ -136,13 +136,17 @@ impl Deployment {
         files
     }
 
-    /// Starts a worker and waits until it is healthy.
+    /// Starts a worker and waits until it is healthy and its gateway, if it has one, takes
+    /// events.
     ///
     /// # Panics
-    /// When it does not become healthy; with its output.
+    /// When it does not come to that; with its output.
     pub async fn start(&self) -> Worker {
         let mut worker = self.spawn(&[]);
         worker.healthy().await;
+        if self.path.join("gateway.properties").exists() {
+            self.gateway().ready().await;
+        }
         worker
     }
 

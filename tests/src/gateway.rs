@@ -3,6 +3,8 @@
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use serde_json::Value;
 
+use crate::eventually;
+
 /// What the gateway answered.
 #[derive(Debug)]
 pub struct Answer {
@@ -58,6 +60,18 @@ impl Gateway {
     /// A request to be filled in and passed to [`Gateway::answer`].
     pub fn post(&self, path: &str) -> reqwest::RequestBuilder {
         self.http.post(format!("{}{path}", self.url))
+    }
+
+    /// Waits until `GET /ready` answers 200: the worker is healthy before its connectors listen.
+    ///
+    /// # Panics
+    /// When it does not in time.
+    pub async fn ready(&self) {
+        eventually("a gateway that is ready", async || {
+            let answer = self.http.get(format!("{}/ready", self.url)).send().await;
+            (answer.ok()?.status() == 200).then_some(())
+        })
+        .await;
     }
 
     /// Gets a path such as `/ready`.

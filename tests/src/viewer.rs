@@ -7,6 +7,8 @@ use tokio::time::{Duration, timeout};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
+use crate::eventually;
+
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// One connection to `/ws/<stream>`.
@@ -17,9 +19,8 @@ pub struct Viewer {
 
 impl Viewer {
     pub(crate) async fn connect(url: &str) -> Self {
-        let (socket, _) = connect_async(url)
-            .await
-            .unwrap_or_else(|error| panic!("{url}: {error}"));
+        // The worker is healthy before its connectors listen.
+        let socket = eventually(url, async || Some(connect_async(url).await.ok()?.0)).await;
         Self { socket }
     }
 

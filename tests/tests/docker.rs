@@ -220,6 +220,7 @@ async fn the_demo_of_the_compose_file_runs() {
     let mut worker = Worker::spawn(&deployment, &command(), &key);
     worker.healthy().await;
     let _ = deployment.ask(&["health"]);
+    deployment.gateway().ready().await;
 
     let event = demo("a session", &[3]);
     let answer = deployment.gateway().send_json(DEMO_SCHEMA, &event).await;
