@@ -2,6 +2,7 @@
 //! benchmarks talk to. The `xtask` binary is its command line; the end-to-end tests use it to
 //! start brokers of their own.
 
+pub mod bench;
 mod error;
 pub mod fetch;
 pub mod lint;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use xtask::services::Shared;
 use xtask::suite::{self, Selection};
-use xtask::{Error, Result, lint};
+use xtask::{Error, Result, bench, lint};
 
 /// The project's tasks.
 #[derive(Parser)]
@@ -23,6 +23,18 @@ enum Task {
     },
     /// Check formatting, lints and licences.
     Lint,
+    /// Measure the worker against a hand-written loop and against Kafka Connect.
+    Bench {
+        /// Events in each topic.
+        #[arg(long, default_value_t = 1_000_000)]
+        events: usize,
+        /// Runs of each job; the median counts.
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+        /// Only jobs whose name contains this (may be repeated), `first-embedded`, `first-kafka`.
+        #[arg(long)]
+        only: Vec<String>,
+    },
     /// Keep the servers that tests need running between test runs.
     #[command(subcommand)]
     Services(ServicesTask),
@@ -60,6 +72,18 @@ fn run(task: Task) -> Result<ExitCode> {
             }
         }
         Task::Lint => lint::lint()?,
+        Task::Bench {
+            events,
+            rounds,
+            only,
+        } => print!(
+            "{}",
+            bench::run(&bench::Options {
+                events,
+                rounds,
+                only,
+            })?
+        ),
         Task::Services(ServicesTask::Start) => print!("{}", Shared::start()?.exports()),
         Task::Services(ServicesTask::Env) => print!("{}", started()?.exports()),
         Task::Services(ServicesTask::Status) => match Shared::find()? {

@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout)] // A command line program prints.
 
 mod first;
+mod lines;
 mod topics;
 
 use std::error::Error;
@@ -19,6 +20,8 @@ enum Task {
     Delete(Topics),
     /// Waits until a group has committed an offset of partition 0.
     Wait(topics::Wait),
+    /// Waits until a file has so many lines; prints the milliseconds until the first was there.
+    Lines(lines::Lines),
     /// Reads the committed records of a topic and checks them.
     Check(topics::Check),
     /// Starts a worker and prints the milliseconds until its first record is out.
@@ -50,6 +53,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Task::Create(Topics { bootstrap, names }) => topics::create(&bootstrap, &names).await,
         Task::Delete(Topics { bootstrap, names }) => topics::delete(&bootstrap, &names).await,
         Task::Wait(wait) => wait.run(),
+        Task::Lines(lines) => print_millis(lines.run()?),
         Task::Check(check) => check.run(),
         Task::First(First::Kafka(first)) => print_millis(first.run()?),
         Task::First(First::Embedded(first)) => print_millis(first.run().await?),
