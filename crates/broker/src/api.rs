@@ -64,7 +64,8 @@ pub trait Broker: Send + Sync {
 ///
 /// Deliveries are handed out in the order of the sends, each once: by [`poll`](Self::poll),
 /// [`flush`](Self::flush), or, within a transaction, by [`commit`](Self::commit) alone, since offsets
-/// of a transaction mean nothing before.
+/// of a transaction mean nothing before. They are kept until then: a caller that sends without end
+/// polls now and then.
 pub trait Producer: Send {
     /// Takes a record in. Blocks while the send buffer is full. An error here (unknown topic, record
     /// too large) concerns this record, which then has no delivery; others are not touched.

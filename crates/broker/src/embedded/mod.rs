@@ -1,8 +1,8 @@
 //! The embedded durable log: a broker in this process, on one store under a data directory.
 //!
-//! Records lie in batches in an embedded store ([`batch`]); the store's atomic write batch is the
+//! Records lie in batches in an embedded store (module `batch`); the store's atomic write batch is the
 //! transaction: outputs and offsets become durable and visible together, and what is not committed
-//! was never written. One thread writes ([`writer`]), readers are woken by it. One process at a time
+//! was never written. One thread writes (module `writer`), readers are woken by it. One process at a time
 //! has the directory.
 
 mod apply;
@@ -20,6 +20,7 @@ mod staged;
 mod store;
 mod topic_config;
 mod topics;
+mod wire;
 mod writer;
 
 use std::collections::{BTreeMap, HashMap};

@@ -126,7 +126,7 @@ impl Store {
     pub(super) fn error(&self, e: redb::Error) -> Error {
         let directory = self.directory.display();
         let (retry, kind, what) = match &e {
-            redb::Error::Io(io) if io.kind() == std::io::ErrorKind::StorageFull => (
+            redb::Error::Io(io) if is_full(io.kind()) => (
                 Retry::Backoff,
                 ErrorKind::Storage,
                 format!(
@@ -153,6 +153,12 @@ impl Store {
         };
         Error::new(retry, kind, format!("{what}: {e}")).with_source(e)
     }
+}
+
+/// No room on the device, in the quota, or below the limit of a file.
+fn is_full(kind: std::io::ErrorKind) -> bool {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(kind, StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 /// Makes the tables of a new store; returns the layout found.

@@ -8,6 +8,7 @@ mod context;
 mod deliveries;
 mod error;
 mod jaas;
+mod keys;
 mod message;
 mod producer;
 mod reader;
@@ -55,6 +56,8 @@ const PRODUCER: &[(&str, &str)] = &[
     // The topic's own max.message.bytes decides.
     ("message.max.bytes", "104857600"),
     ("queue.buffering.max.kbytes", "65536"),
+    // The first pause; it doubles up to retry.backoff.max.ms.
+    ("retry.backoff.ms", "20"),
 ];
 
 const CONSUMER: &[(&str, &str)] = &[

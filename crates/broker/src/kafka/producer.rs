@@ -275,8 +275,18 @@ impl Producer for KafkaProducer {
         if !self.in_transaction {
             return Err(Error::state("commit without begin"));
         }
-        // Records are on their way while the offsets are sent.
-        self.hurry();
+        // Records before offsets: while Kafka still ends the transaction before, it puts off either, but
+        // librdkafka comes back to it after 20 ms for records and after retry.backoff.ms for offsets.
+        self.wait_for_all(self.timeout)?;
+        if let Some(code) = self.deliveries().failure() {
+            let e = code_error(&self.transaction("writing in"), code);
+            let retry = if e.retry == Retry::Fenced {
+                Retry::Fenced
+            } else {
+                Retry::Abort
+            };
+            return Err(self.give_up(Error { retry, ..e }));
+        }
         if let Some((metadata, offsets)) = offsets {
             let Membership::Kafka(metadata) = &metadata.0 else {
                 return Err(Error::state("group metadata of another broker"));
@@ -290,18 +300,9 @@ impl Producer for KafkaProducer {
                 return Err(self.give_up(e));
             }
         }
-        self.wait_for_all(self.timeout)?;
-        if let Some(code) = self.deliveries().failure() {
-            let e = code_error(&self.transaction("writing in"), code);
-            let retry = if e.retry == Retry::Fenced {
-                Retry::Fenced
-            } else {
-                Retry::Abort
-            };
-            return Err(self.give_up(Error { retry, ..e }));
-        }
         // Otherwise the wrapper's own flush sleeps while the last report is being put away.
-        while self.producer.in_flight_count() > 0 {
+        let patience = Instant::now() + Duration::from_millis(100);
+        while self.producer.in_flight_count() > 0 && Instant::now() < patience {
             std::thread::sleep(Duration::from_micros(20));
         }
         if let Err(e) = self.producer.commit_transaction(self.timeout) {

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 
 use penstock_broker::{
-    Broker, Consumer, ConsumerSpec, OutRecord, Polled, ProducerSpec, TopicPartition, TopicSpec,
+    Broker, Consumer, ConsumerSpec, Error, Message, OutRecord, Polled, Producer, ProducerSpec,
+    Retry, TopicPartitionOffset, TopicSpec,
 };
 
 use crate::support::{Fixture, next_offsets, open, unique, values};
@@ -130,7 +130,8 @@ fn run_and_kill(
     assert_eq!(status.success(), commits.is_none(), "{status}");
 }
 
-/// Moves records from one topic to another, one transaction a batch, and aborts every third.
+/// Moves records from one topic to another, one transaction a batch, and aborts every third. It does
+/// what an error asks for, as any task has to.
 #[test]
 #[ignore = "the process that the hard kill test starts"]
 fn mover() {
@@ -141,27 +142,43 @@ fn mover() {
     let [address, input, output, group] = words[..] else {
         panic!("{words:?}")
     };
-    let broker: Arc<dyn Broker> = open(address);
-    let mut member = member(&*broker, group, input);
-    let transactional_id = Some(format!("{group}-mover"));
-    let mut producer = broker
-        .producer(ProducerSpec {
-            client_id: "mover".into(),
-            transactional_id,
-            ..ProducerSpec::default()
-        })
-        .unwrap();
-    let mut done: BTreeMap<i32, i64> = BTreeMap::new();
+    let broker = open(address);
+    let mut done = BTreeMap::new();
+    while done.len() < PARTITIONS as usize || done.values().any(|next| *next < RECORDS as i64) {
+        if let Err(error) = move_records(&*broker, input, output, group, &mut done) {
+            eprintln!("{error}");
+            assert_ne!(error.retry, Retry::Never, "{error}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+/// Moves records until all are moved, or until an error that only new clients get over.
+fn move_records(
+    broker: &dyn Broker,
+    input: &str,
+    output: &str,
+    group: &str,
+    done: &mut BTreeMap<i32, i64>,
+) -> Result<(), Error> {
+    let overrides = BTreeMap::from([("session.timeout.ms".to_owned(), "6000".to_owned())]);
+    let spec = ConsumerSpec::new(group, vec![input.to_owned()]);
+    let mut member = broker.consumer(ConsumerSpec { overrides, ..spec })?;
+    let mut producer = broker.producer(ProducerSpec {
+        client_id: "mover".into(),
+        transactional_id: Some(format!("{group}-mover")),
+        ..ProducerSpec::default()
+    })?;
     let mut batches = 0;
     while done.len() < PARTITIONS as usize || done.values().any(|next| *next < RECORDS as i64) {
-        let messages = match member.poll(10, Duration::from_millis(100)).unwrap() {
+        let messages = match member.poll(10, Duration::from_millis(100))? {
             Polled::Messages(messages) => messages,
             Polled::Revoked { .. } => {
-                member.release().unwrap();
+                member.release()?;
                 continue;
             }
             Polled::Assigned(partitions) => {
-                for committed in member.committed(&partitions).unwrap() {
+                for committed in member.committed(&partitions)? {
                     done.insert(committed.partition, committed.offset);
                 }
                 continue;
@@ -170,45 +187,52 @@ fn mover() {
         };
         batches += 1;
         if batches % 3 == 0 {
-            producer.begin().unwrap();
+            producer.begin()?;
             for message in &messages {
-                producer
-                    .send(OutRecord::new(output, Some(b"aborted")).partition(message.partition))
-                    .unwrap();
+                let record = OutRecord::new(output, Some(b"aborted"));
+                producer.send(record.partition(message.partition))?;
             }
-            producer.flush(Duration::from_secs(30)).unwrap();
-            producer.abort().unwrap();
-        }
-        producer.begin().unwrap();
-        for message in &messages {
-            producer
-                .send(OutRecord::new(output, message.value.as_deref()).partition(message.partition))
-                .unwrap();
+            producer.flush(Duration::from_secs(30))?;
+            producer.abort()?;
         }
         let offsets = next_offsets(&messages);
-        producer
-            .commit(Some((&member.group_metadata().unwrap(), &offsets)))
-            .unwrap();
+        if let Err(error) = move_batch(&mut *producer, &*member, output, &messages, &offsets) {
+            if error.retry != Retry::Abort {
+                return Err(error);
+            }
+            producer.abort()?;
+            for message in messages.iter().rev() {
+                member.seek(input, message.partition, message.offset)?;
+            }
+            continue;
+        }
         for offset in offsets {
             println!("committed {} {}", offset.partition, offset.offset);
             done.insert(offset.partition, offset.offset);
         }
     }
-    assert_eq!(
-        member
-            .committed(&[TopicPartition::new(input, 0)])
-            .unwrap()
-            .len(),
-        1
-    );
+    Ok(())
 }
 
-fn member(broker: &dyn Broker, group: &str, topic: &str) -> Box<dyn Consumer> {
-    let overrides = BTreeMap::from([("session.timeout.ms".to_owned(), "6000".to_owned())]);
-    broker
-        .consumer(ConsumerSpec {
-            overrides,
-            ..ConsumerSpec::new(group, vec![topic.to_owned()])
-        })
-        .unwrap()
+fn move_batch(
+    producer: &mut dyn Producer,
+    member: &dyn Consumer,
+    output: &str,
+    messages: &[Message],
+    offsets: &[TopicPartitionOffset],
+) -> Result<(), Error> {
+    producer.begin()?;
+    for message in messages {
+        let record = OutRecord::new(output, message.value.as_deref());
+        producer.send(record.partition(message.partition))?;
+    }
+    loop {
+        match producer.commit(Some((&member.group_metadata()?, offsets))) {
+            Ok(_) => return Ok(()),
+            Err(error) if error.retry == Retry::Backoff => {
+                std::thread::sleep(Duration::from_millis(100))
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }

@@ -2,6 +2,8 @@
 //!
 //! Kafka is found by `PENSTOCK_TEST_KAFKA` (`host:port`); `cargo xtask services start` gives one.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+
 mod compaction;
 mod groups;
 mod hard_kill;
