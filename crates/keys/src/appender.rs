@@ -216,3 +216,6 @@ impl Appender {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use penstock_broker::{ErrorKind, Message, Reader, ReaderSpec, Retry, StartAt};
+use penstock_broker::{ErrorKind, Message, Reader, ReaderSpec, StartAt};
 
 use crate::clock::local_now;
 use crate::error::KeyError;
@@ -286,15 +286,12 @@ impl Follower {
                 format!("topic {:?}", self.shared.config.topic),
                 "records are gone that were there before: it lost data, or was made anew; restart this worker",
             )),
-            Err(e) => {
-                if e.retry == Retry::Backoff {
-                    self.reader = Some(reader);
-                }
-                Err(KeyError::broker(
-                    format!("reading topic {:?}", self.shared.config.topic),
-                    e,
-                ))
-            }
+            // A new reader goes on where the fold is: this one may have moved past records that were not
+            // folded.
+            Err(e) => Err(KeyError::broker(
+                format!("reading topic {:?}", self.shared.config.topic),
+                e,
+            )),
         }
     }
 
@@ -312,5 +309,63 @@ impl Follower {
                 .map_err(failed)?;
         }
         Ok(reader)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::path::Path;
+
+    use penstock_broker::Broker;
+    use penstock_broker::embedded::{EmbeddedBroker, EmbeddedSettings};
+
+    use super::*;
+    use crate::link::KeyLink;
+    use crate::local_store::LocalStore;
+    use crate::record::Value;
+    use crate::{KeyStore, KeyStoreConfig, LocalKek};
+
+    const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+    fn open(broker: &Arc<dyn Broker>, copy: &Path) -> Arc<KeyStore> {
+        let config = KeyStoreConfig {
+            partitions: 1,
+            directory: Some(copy.to_owned()),
+            ..KeyStoreConfig::default()
+        };
+        let kek = Arc::new(LocalKek::from_bytes(&[1; 32]));
+        KeyStore::open(broker.clone(), kek, config).unwrap()
+    }
+
+    #[test]
+    fn a_copy_that_was_away_for_more_than_half_the_delete_retention_is_made_anew() {
+        let (data, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let broker: Arc<dyn Broker> =
+            Arc::new(EmbeddedBroker::open(&EmbeddedSettings::new(data.path())).unwrap());
+        drop(open(&broker, copy.path()));
+        for (days_away, remembers) in [(0, true), (3, true), (4, false)] {
+            // A record whose tombstone has come and gone while the worker was away.
+            let local = LocalStore::open(Some(copy.path()), 1 << 20, "_penstock.keys").unwrap();
+            let (positions, _) = local.checkpoint(1).unwrap();
+            let (link, scope) = (KeyLink::random(), [9; 16]);
+            let message = Message {
+                topic: "_penstock.keys".into(),
+                partition: 0,
+                offset: 0,
+                timestamp: 0,
+                key: Some(link.to_string().into()),
+                value: Some(Value::Barrier { scope }.encode().into()),
+                headers: Vec::new(),
+            };
+            let complete_at = local_now() - days_away * DAY_MS;
+            local
+                .fold(&[message], &positions, complete_at, true)
+                .unwrap();
+            drop(local);
+            let store = open(&broker, copy.path());
+            let found = store.shared.local.view().unwrap().record(link).unwrap();
+            assert_eq!(found.is_some(), remembers, "{days_away} days away");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use penstock_broker::Broker;
 use zeroize::Zeroizing;
@@ -12,7 +12,7 @@ use crate::cipher::SealingKey;
 use crate::clock::BrokerClock;
 use crate::config::KeyStoreConfig;
 use crate::data_key::DataKey;
-use crate::error::KeyError;
+use crate::error::{KeyError, Retry};
 use crate::fold::{self, Entry};
 use crate::kek::KeyEncryptionKey;
 use crate::keyset::Keyset;
@@ -22,6 +22,9 @@ use crate::mac::{Digest, StoreMac};
 use crate::progress::Progress;
 use crate::record::{DataRecord, Role, RootRecord, Value};
 use crate::topic::{COMPACTION_LAG, KeysTopic};
+
+/// Between two questions to a broker that cannot answer yet.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// The state of an open key store.
 pub(crate) struct Shared {
@@ -138,7 +141,15 @@ impl Shared {
         let deadline = self.deadline();
         loop {
             let began = Instant::now();
-            self.progress.wait(&self.ends()?, deadline)?;
+            match self.ends() {
+                Ok(ends) => self.progress.wait(&ends, deadline)?,
+                // A new topic, or one that is moving: its leaders are known in a moment.
+                Err(error) if error.retry() == Retry::Backoff && began < deadline => {
+                    std::thread::sleep(PAUSE);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
             // Invariant 3 of the fold.
             if began.elapsed() < COMPACTION_LAG / 2 {
                 return Ok(());

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
 use penstock_broker::Broker;
@@ -24,15 +24,18 @@ use crate::seal::Quarantine;
 use crate::shared::Shared;
 use crate::{export, topic};
 
+/// Callers that may wait for the writing thread at once.
+const WAITING: usize = 4096;
+
 /// The keys of all streams of a broker.
 ///
 /// Two threads stand behind it: one follows the keys topic, one writes to it. The async methods need a
 /// Tokio runtime; they wait for the broker only where memory and the local copy do not know the answer.
 /// Dropping the store ends its threads and makes the local copy durable; that takes a moment.
 pub struct KeyStore {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     quarantine: Quarantine,
-    requests: Option<Mutex<Sender<Request>>>,
+    requests: Option<SyncSender<Request>>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -65,12 +68,12 @@ impl KeyStore {
         let mut appender = Appender::new(shared.clone());
         let link = appender.prepare_roots()?;
         let quarantine = Quarantine::new(link, &shared)?;
-        let (requests, receiver) = channel();
+        let (requests, receiver) = sync_channel(WAITING);
         opening.threads.push(appender.start(receiver)?);
         Ok(Arc::new(Self {
             shared,
             quarantine,
-            requests: Some(Mutex::new(requests)),
+            requests: Some(requests),
             threads: std::mem::take(&mut opening.threads),
         }))
     }
@@ -259,11 +262,16 @@ impl KeyStore {
     ) -> Result<T, KeyError> {
         let (reply, answer) = oneshot::channel();
         let requests = self.requests.as_ref().ok_or(KeyError::Closed)?;
-        let sent = requests
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .send(request(reply));
-        sent.map_err(|_| KeyError::Closed)?;
+        // Never blocks the runtime; a caller that finds no place waits as for a broker that is away.
+        requests
+            .try_send(request(reply))
+            .map_err(|error| match error {
+                TrySendError::Full(_) => KeyError::Unavailable {
+                    topic: self.shared.config.topic.clone(),
+                    reason: "too many wait for keys at once".to_owned(),
+                },
+                TrySendError::Disconnected(_) => KeyError::Closed,
+            })?;
         answer.await.map_err(|_| KeyError::Closed)?
     }
 }

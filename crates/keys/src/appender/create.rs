@@ -27,8 +27,8 @@ pub(crate) struct Wanted {
 /// Erasures that come between candidate and lookup; more than a few are no coincidence.
 const ROUNDS: usize = 4;
 
-struct Candidate {
-    link: KeyLink,
+pub(super) struct Candidate {
+    pub(super) link: KeyLink,
     keyset: Keyset,
 }
 
@@ -121,7 +121,7 @@ impl Appender {
         Ok(keys)
     }
 
-    fn candidate(
+    pub(super) fn candidate(
         &self,
         want: &Wanted,
         wrapping_link: KeyLink,

@@ -137,7 +137,7 @@ impl Appender {
 
     /// Writes a marker to every partition that has records: segments roll only when something is
     /// written, and only rolled ones are compacted.
-    fn mark(&mut self) -> Result<(), KeyError> {
+    pub(super) fn mark(&mut self) -> Result<(), KeyError> {
         let markers: Vec<_> = self
             .shared
             .unmarked()

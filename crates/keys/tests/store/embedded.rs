@@ -1,59 +1,48 @@
 //! The key store on the embedded broker.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-#[path = "common/mod.rs"]
-mod common;
-
-use std::path::Path;
 use std::sync::Arc;
 
-use penstock_broker::embedded::{EmbeddedBroker, EmbeddedSettings};
-use penstock_broker::{Broker, TopicSpec};
+use penstock_broker::TopicSpec;
 use penstock_keys::{
     CipherKind, KekError, KeyError, KeyLookup, KeyStore, KeyStoreConfig, LocalKek, Retry,
 };
 
-use common::{config, kek, request, suite};
-
-fn broker(directory: &Path) -> Arc<dyn Broker> {
-    Arc::new(EmbeddedBroker::open(&EmbeddedSettings::new(directory)).unwrap())
-}
+use super::{config, embedded as broker, kek, request, suite};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_encrypts_is_found_by_its_link_and_stays_the_current_one() {
     let directory = tempfile::tempdir().unwrap();
-    suite::keys_are_made_once(broker(directory.path())).await;
+    suite::keys_are_made_once(broker(directory.path()), config()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_workers_that_meet_the_same_values_at_once_agree() {
     let directory = tempfile::tempdir().unwrap();
-    suite::workers_agree(broker(directory.path())).await;
+    suite::workers_agree(broker(directory.path()), config()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_replaced_when_its_window_is_over_and_goes_on_decrypting() {
     let directory = tempfile::tempdir().unwrap();
-    suite::windows_end(broker(directory.path())).await;
+    suite::windows_end(broker(directory.path()), config()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn erased_keys_are_forgotten_by_all_workers_and_told_from_unknown_ones() {
     let directory = tempfile::tempdir().unwrap();
-    suite::erasure(broker(directory.path())).await;
+    suite::erasure(broker(directory.path()), config()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_keys_of_a_stream_are_exported_without_the_void_ones() {
     let directory = tempfile::tempdir().unwrap();
-    suite::export(broker(directory.path())).await;
+    suite::export(broker(directory.path()), config()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sealed_messages_are_opened_by_another_worker() {
     let directory = tempfile::tempdir().unwrap();
-    suite::sealing(broker(directory.path())).await;
+    suite::sealing(broker(directory.path()), config()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

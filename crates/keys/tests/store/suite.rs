@@ -8,14 +8,14 @@ use std::time::Duration;
 use penstock_broker::Broker;
 use penstock_keys::{ExportedKey, KeyLookup, KeyRequest, KeyStore, KeyStoreConfig};
 
-use super::{config, kek, request};
+use super::{kek, request};
 
-fn open(broker: &Arc<dyn Broker>) -> Arc<KeyStore> {
-    KeyStore::open(broker.clone(), kek(1), config()).unwrap()
+fn open(broker: &Arc<dyn Broker>, config: &KeyStoreConfig) -> Arc<KeyStore> {
+    KeyStore::open(broker.clone(), kek(1), config.clone()).unwrap()
 }
 
-pub(crate) async fn keys_are_made_once(broker: Arc<dyn Broker>) {
-    let store = open(&broker);
+pub(crate) async fn keys_are_made_once(broker: Arc<dyn Broker>, config: KeyStoreConfig) {
+    let store = open(&broker, &config);
     let requests = [
         request("demo", "ada"),
         request("demo", "bob"),
@@ -41,7 +41,7 @@ pub(crate) async fn keys_are_made_once(broker: Arc<dyn Broker>) {
     // A second worker finds what the first one made, and decrypts.
     let (mut ciphertext, mut plaintext) = (Vec::new(), Vec::new());
     keys[0].encrypt_base64("Grüße".as_bytes(), &mut ciphertext);
-    let second = open(&broker);
+    let second = open(&broker, &config);
     let KeyLookup::Usable(found) = second.by_links(&[keys[0].link()]).await.unwrap().remove(0)
     else {
         panic!("the key is there");
@@ -58,8 +58,12 @@ pub(crate) async fn keys_are_made_once(broker: Arc<dyn Broker>) {
     );
 }
 
-pub(crate) async fn workers_agree(broker: Arc<dyn Broker>) {
-    let stores = [open(&broker), open(&broker), open(&broker)];
+pub(crate) async fn workers_agree(broker: Arc<dyn Broker>, config: KeyStoreConfig) {
+    let stores = [
+        open(&broker, &config),
+        open(&broker, &config),
+        open(&broker, &config),
+    ];
     for round in 0..5 {
         let values: Vec<String> = (0..40).map(|n| format!("{round}-{n}")).collect();
         let mut tasks = Vec::new();
@@ -81,7 +85,7 @@ pub(crate) async fn workers_agree(broker: Arc<dyn Broker>) {
         let links = links.into_iter().next().unwrap();
         let links: Vec<&str> = links.iter().map(String::as_str).collect();
         // One that starts later, too.
-        let late = open(&broker);
+        let late = open(&broker, &config);
         for lookup in late.by_links(&links).await.unwrap() {
             assert!(matches!(lookup, KeyLookup::Usable(_)));
         }
@@ -91,10 +95,10 @@ pub(crate) async fn workers_agree(broker: Arc<dyn Broker>) {
     }
 }
 
-pub(crate) async fn windows_end(broker: Arc<dyn Broker>) {
+pub(crate) async fn windows_end(broker: Arc<dyn Broker>, config: KeyStoreConfig) {
     let short = KeyStoreConfig {
         window: Duration::from_secs(1),
-        ..config()
+        ..config.clone()
     };
     let store = KeyStore::open(broker.clone(), kek(1), short).unwrap();
     let ask = [request("demo", "ada")];
@@ -108,7 +112,7 @@ pub(crate) async fn windows_end(broker: Arc<dyn Broker>) {
     let second = store.current(&ask).await.unwrap().remove(0);
     assert_ne!(first.link(), second.link());
     assert!(second.created() >= first.expires());
-    let late = open(&broker);
+    let late = open(&broker, &config);
     let KeyLookup::Usable(found) = late.by_links(&[first.link()]).await.unwrap().remove(0) else {
         panic!("a superseded key is there");
     };
@@ -117,8 +121,8 @@ pub(crate) async fn windows_end(broker: Arc<dyn Broker>) {
     assert_eq!(plaintext, b"value");
 }
 
-pub(crate) async fn erasure(broker: Arc<dyn Broker>) {
-    let (store, other) = (open(&broker), open(&broker));
+pub(crate) async fn erasure(broker: Arc<dyn Broker>, config: KeyStoreConfig) {
+    let (store, other) = (open(&broker, &config), open(&broker, &config));
     let ask = [request("demo", "ada"), request("demo", "bob")];
     let keys = store.current(&ask).await.unwrap();
     assert_eq!(other.current(&ask).await.unwrap()[0].link(), keys[0].link());
@@ -129,7 +133,7 @@ pub(crate) async fn erasure(broker: Arc<dyn Broker>) {
     while other.cached_current(&ask[0]).is_some() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    for store in [&store, &other, &open(&broker)] {
+    for store in [&store, &other, &open(&broker, &config)] {
         let links = [
             keys[0].link(),
             keys[1].link(),
@@ -172,9 +176,9 @@ pub(crate) async fn erasure(broker: Arc<dyn Broker>) {
     ));
 }
 
-pub(crate) async fn export(broker: Arc<dyn Broker>) {
+pub(crate) async fn export(broker: Arc<dyn Broker>, config: KeyStoreConfig) {
     // Two workers race, so that there are void candidates, too.
-    let (store, other) = (open(&broker), open(&broker));
+    let (store, other) = (open(&broker, &config), open(&broker, &config));
     let values: Vec<String> = (0..300).map(|n| n.to_string()).collect();
     let requests: Vec<_> = values.iter().map(|value| request("demo", value)).collect();
     let (keys, same) = tokio::join!(store.current(&requests), other.current(&requests));
@@ -207,8 +211,8 @@ pub(crate) async fn export(broker: Arc<dyn Broker>) {
     );
 }
 
-pub(crate) async fn sealing(broker: Arc<dyn Broker>) {
-    let (store, other) = (open(&broker), open(&broker));
+pub(crate) async fn sealing(broker: Arc<dyn Broker>, config: KeyStoreConfig) {
+    let (store, other) = (open(&broker, &config), open(&broker, &config));
     let sealed = store.seal(b"a dead letter");
     assert_eq!(other.unseal(&sealed).unwrap(), b"a dead letter");
 }
