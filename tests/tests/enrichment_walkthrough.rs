@@ -144,6 +144,10 @@ on_both_brokers! {
 
     async fn nothing_is_lost_or_doubled_when_connections_and_workers_end(estate: Estate) {
         let deployment = estate.deploy("wiki");
+        for file in ["sink.properties", "error-sink.properties"] {
+            // Kafka hands a dead member's partitions over when its session has ended.
+            deployment.set(file, "consumer.override.session.timeout.ms", "6000");
+        }
         let server = server(&deployment).await;
         let worker = deployment.start().await;
         connected(&server).await;

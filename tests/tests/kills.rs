@@ -115,6 +115,10 @@ async fn exactly_once(deployment: &Deployment, topic: &str, sent: &Sent) {
 on_both_brokers! {
     async fn a_killed_worker_neither_loses_nor_doubles_events(estate: Estate) {
         let deployment = estate.deploy("demo");
+        for file in ["demo-2.properties", "files.properties"] {
+            // Kafka hands a dead member's partitions over when its session has ended.
+            deployment.set(file, "consumer.override.session.timeout.ms", "6000");
+        }
         let mut worker = deployment.start().await;
         let senders = Senders::start(&deployment.gateway(), 4);
         for _ in 0..3 {
