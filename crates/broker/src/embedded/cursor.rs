@@ -34,6 +34,11 @@ impl<'a> Snapshot<'a> {
         Self { store, log: None }
     }
 
+    /// Forgets the moment: the next look is at the log as it is then.
+    fn renew(&mut self) {
+        self.log = None;
+    }
+
     /// The batch that holds `offset`, or the next one: its base offset and its bytes.
     pub(super) fn batch_at(
         &mut self,
@@ -129,6 +134,9 @@ impl Cursor {
                 Start::Latest => extent.next,
             });
         }
+        // The snapshot may have been taken for another cursor, before the extent: what it does not
+        // show may have been written since.
+        let mut snapshot_is_later = false;
         while self.position < extent.next && !room.is_full() {
             let batch = match &mut self.batch {
                 Some(batch) => batch,
@@ -136,6 +144,11 @@ impl Cursor {
                     let found =
                         snapshot.batch_at(self.topic.id, self.partition as u32, self.position)?;
                     let Some((base, entry)) = found else {
+                        if !snapshot_is_later {
+                            snapshot.renew();
+                            snapshot_is_later = true;
+                            continue;
+                        }
                         // Compaction has left nothing from here to the end.
                         self.position = extent.next;
                         break;
