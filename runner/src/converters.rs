@@ -4,7 +4,7 @@ use bytes::Bytes;
 use penstock_connect::{RecordError, Settings};
 use penstock_formats::frame::{self, SchemaRefId};
 use penstock_formats::{Encoding, Payload, SchemaKind};
-use penstock_registry::RegistryClient;
+use penstock_registry::{RegistryClient, SubjectStrategy};
 
 use crate::config::ACCEPTED_CONVERTER_KEYS;
 use penstock_connect::Problem;
@@ -27,8 +27,62 @@ pub(crate) enum Converter {
     Bytes,
 }
 
+/// Converters of keys and of values, where they are given.
+pub(crate) type Converters = (Option<Converter>, Option<Converter>);
+
 /// Names that converters go by, for messages.
 pub(crate) const CONVERTERS: &[&str] = &["Avro", "JsonSchema", "Json", "String", "ByteArray"];
+
+/// The subject under which a converter registers schemas that have no id yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Naming {
+    pub(crate) strategy: SubjectStrategy,
+    /// Register a schema that the subject does not have; otherwise its records are rejected.
+    pub(crate) auto_register: bool,
+}
+
+impl Default for Naming {
+    fn default() -> Self {
+        Self {
+            strategy: SubjectStrategy::default(),
+            auto_register: true,
+        }
+    }
+}
+
+impl Naming {
+    /// Takes `*.subject.name.strategy` and `auto.register.schemas` out of a converter's settings.
+    pub(crate) fn take(settings: &mut Settings, problems: &mut Vec<Problem>) -> Self {
+        let mut naming = Self::default();
+        for key in ["key.subject.name.strategy", "value.subject.name.strategy"] {
+            let Some(given) = settings.take(key) else {
+                continue;
+            };
+            match given.value().trim().parse() {
+                Ok(strategy) => naming.strategy = strategy,
+                Err(error) => {
+                    problems.push(settings.problem_at(
+                        given.line,
+                        Some(key.to_owned()),
+                        format!("{error}"),
+                    ));
+                }
+            }
+        }
+        if let Some(given) = settings.take("auto.register.schemas") {
+            match given.value().trim() {
+                "true" => {}
+                "false" => naming.auto_register = false,
+                _ => problems.push(settings.problem_at(
+                    given.line,
+                    Some("auto.register.schemas".to_owned()),
+                    "must be true or false",
+                )),
+            }
+        }
+        naming
+    }
+}
 
 impl Converter {
     /// From `key.converter` or `value.converter` and the settings below it.
@@ -110,29 +164,32 @@ impl Converter {
         }
     }
 
-    /// The payload in a record's bytes. Schemas that it names are in the registry client's cache
-    /// already, unless the registry does not know them.
+    /// Whether this converter reads the headers that name a schema: then they are used up, since
+    /// records are written with the prefix.
+    pub(crate) fn reads_schema_headers(self) -> bool {
+        matches!(self, Self::Auto | Self::Registry(_))
+    }
+
+    /// The payload in a record's bytes; `None` where they say null. Schemas that it names are in the
+    /// registry client's cache already, unless the registry does not know them.
     pub(crate) fn read(
         self,
         registry: &RegistryClient,
         header: Option<&[u8]>,
         bytes: &Bytes,
-    ) -> Result<Payload, RecordError> {
-        match self {
-            Self::Text => Ok(Payload::new(bytes.clone(), Encoding::Text)),
-            Self::Bytes => Ok(Payload::new(bytes.clone(), Encoding::Bytes)),
-            Self::Json { schemas: false } => Ok(Payload::new(bytes.clone(), Encoding::Json)),
-            Self::Json { schemas: true } => unwrap_envelope(bytes),
+    ) -> Result<Option<Payload>, RecordError> {
+        let encoding = match self {
+            Self::Text => Encoding::Text,
+            Self::Bytes => Encoding::Bytes,
+            Self::Json { schemas: false } => Encoding::Json,
+            Self::Json { schemas: true } => return unwrap_envelope(bytes),
             Self::Auto if header.is_none() && !matches!(bytes.first(), Some(0 | 1)) => {
-                let json = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
-                Ok(Payload::new(
-                    bytes.clone(),
-                    if json {
-                        Encoding::Json
-                    } else {
-                        Encoding::Bytes
-                    },
-                ))
+                let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+                if first == Some(&b'{') {
+                    Encoding::Json
+                } else {
+                    Encoding::Bytes
+                }
             }
             Self::Auto | Self::Registry(_) => {
                 let frame =
@@ -144,12 +201,11 @@ impl Converter {
                 let schema = schema.ok_or_else(|| {
                     RecordError::schema(format!("the registry has no schema with {}", frame.id))
                 })?;
-                Ok(Payload::new(
-                    bytes.slice(frame.offset..),
-                    Encoding::Registered(schema),
-                ))
+                let payload = bytes.slice(frame.offset..);
+                return Ok(Some(Payload::new(payload, Encoding::Registered(schema))));
             }
-        }
+        };
+        Ok(Some(Payload::new(bytes.clone(), encoding)))
     }
 
     /// Appends the bytes of a payload as they go into a topic.
@@ -201,12 +257,12 @@ impl Converter {
     }
 }
 
-/// Takes the payload out of Kafka Connect's `{"schema":…,"payload":…}`.
-fn unwrap_envelope(bytes: &Bytes) -> Result<Payload, RecordError> {
+/// Takes the payload out of Kafka Connect's `{"schema":…,"payload":…}`; a payload of null is a null.
+fn unwrap_envelope(bytes: &Bytes) -> Result<Option<Payload>, RecordError> {
     #[derive(serde::Deserialize)]
     struct Envelope<'a> {
         #[serde(borrow)]
-        payload: Option<&'a serde_json::value::RawValue>,
+        payload: &'a serde_json::value::RawValue,
     }
     let envelope: Envelope<'_> = serde_json::from_slice(bytes).map_err(|error| {
         RecordError::malformed(format!(
@@ -215,11 +271,41 @@ fn unwrap_envelope(bytes: &Bytes) -> Result<Payload, RecordError> {
             error.column()
         ))
     })?;
-    let payload = envelope
-        .payload
-        .map_or("null", serde_json::value::RawValue::get);
-    Ok(Payload::new(
-        bytes.slice_ref(payload.as_bytes()),
-        Encoding::Json,
-    ))
+    let payload = envelope.payload.get();
+    if payload == "null" {
+        return Ok(None);
+    }
+    let payload = bytes.slice_ref(payload.as_bytes());
+    Ok(Some(Payload::new(payload, Encoding::Json)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn an_envelope_gives_its_payload_a_null_or_an_error() {
+        for (bytes, expected) in [
+            (
+                r#"{"schema":null,"payload":{"a":1}}"#,
+                Some(Some(r#"{"a":1}"#)),
+            ),
+            (
+                r#"{"schema":{"type":"int32"}, "payload": 7 }"#,
+                Some(Some("7")),
+            ),
+            (r#"{"schema":null,"payload":null}"#, Some(None)),
+            (r#"{"schema":null}"#, None),
+            (r#"{"a":1}"#, None),
+            ("null", None),
+            ("garbage", None),
+            ("", None),
+        ] {
+            let read = unwrap_envelope(&Bytes::from_static(bytes.as_bytes())).ok();
+            let read = read.map(|payload| payload.map(|payload| payload.bytes().clone()));
+            let expected = expected.map(|payload| payload.map(str::as_bytes));
+            assert_eq!(read.as_ref().map(Option::as_deref), expected, "{bytes}");
+        }
+    }
 }

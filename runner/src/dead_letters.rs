@@ -25,17 +25,16 @@ pub(crate) struct Cause<'a> {
     pub(crate) original: &'a Message,
 }
 
-/// The headers of a dead letter: the record's own, and Kafka Connect's context where asked for.
-pub(crate) fn headers(cause: &Cause<'_>, context: bool) -> Vec<Header> {
-    let mut headers = cause.original.headers.clone();
-    if !context {
-        return headers;
-    }
+/// Header on a dead letter whose record was too large for the topic together with what is added.
+pub(crate) const OMITTED_HEADER: &str = "penstock.omitted";
+
+/// The headers by which Kafka Connect says where a dead letter came from and what went wrong.
+pub(crate) fn context_headers(cause: &Cause<'_>) -> Vec<Header> {
     let class = cause.error.kind.java_class();
     let task = cause.task.to_string();
     let partition = cause.original.partition.to_string();
     let offset = cause.original.offset.to_string();
-    for (name, value) in [
+    [
         ("topic", &*cause.original.topic),
         ("partition", &partition),
         ("offset", &offset),
@@ -49,13 +48,13 @@ pub(crate) fn headers(cause: &Cause<'_>, context: bool) -> Vec<Header> {
             "exception.stacktrace",
             &format!("{class}: {}", cause.error.message),
         ),
-    ] {
-        headers.push(Header {
-            name: format!("__connect.errors.{name}").into(),
-            value: Some(Bytes::copy_from_slice(value.as_bytes())),
-        });
-    }
-    headers
+    ]
+    .into_iter()
+    .map(|(name, value)| Header {
+        name: format!("__connect.errors.{name}").into(),
+        value: Some(Bytes::copy_from_slice(value.as_bytes())),
+    })
+    .collect()
 }
 
 /// Kafka Connect's name for the stage that failed.

@@ -45,12 +45,14 @@ mod dead_letters;
 mod key_store;
 mod metrics;
 mod offsets;
+mod panics;
 mod plugins;
 mod reference;
 mod rest;
 mod services;
 mod status;
 mod tasks;
+mod topics;
 mod worker;
 
 pub use cli::main;

@@ -339,24 +339,21 @@ impl Plugins {
         }
     }
 
-    /// Topics that a source writes, as far as its settings tell.
-    pub(crate) fn source_topics(&self, spec: &ConnectorSpec) -> Vec<String> {
-        self.sources
+    /// Topics that a source and the transforms write, as far as their settings tell.
+    pub(crate) fn written_topics(&self, spec: &ConnectorSpec) -> Vec<String> {
+        let source = self
+            .sources
             .iter()
             .find(|plugin| plugin.answers_to(&spec.common.class))
-            .map_or_else(Vec::new, |plugin| (plugin.topics)(&spec.plugin))
-    }
-
-    /// Topics that the connector's transforms write, as far as their settings tell.
-    pub(crate) fn transform_topics(&self, spec: &ConnectorSpec) -> Vec<String> {
-        let topics = |transform: &crate::config::TransformSpec| {
+            .map(|plugin| (plugin.topics)(&spec.plugin));
+        let transforms = spec.transforms.iter().filter_map(|transform| {
             let plugin = self
                 .transforms
                 .iter()
-                .find(|plugin| plugin.answers_to(&transform.class));
-            plugin.map_or_else(Vec::new, |plugin| (plugin.topics)(&transform.settings))
-        };
-        spec.transforms.iter().flat_map(topics).collect()
+                .find(|plugin| plugin.answers_to(&transform.class))?;
+            Some((plugin.topics)(&transform.settings))
+        });
+        source.into_iter().chain(transforms).flatten().collect()
     }
 
     /// Full keys of a connector that are secret by their declaration.

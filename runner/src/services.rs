@@ -1,9 +1,12 @@
 //! What the plugins of a worker share: broker, registry, contracts, keys.
 
+use std::collections::BTreeSet;
+use std::fs::{File, TryLockError};
+use std::io::{Read, Seek, Write};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use penstock_broker::Broker;
 use penstock_connect::{Error, Metrics};
@@ -13,7 +16,7 @@ use penstock_registry::{RegistryClient, RegistryError, Retry};
 use tokio::sync::OnceCell;
 
 use crate::config::{ConnectorSpec, WorkerConfig};
-use crate::converters::Converter;
+use crate::converters::{Converter, Converters};
 
 /// Prefix of topics that belong to the worker itself.
 pub(crate) const INTERNAL: &str = "_penstock.";
@@ -29,35 +32,47 @@ pub struct Services {
     /// The worker's metrics.
     pub metrics: Metrics,
     pub(crate) worker: WorkerConfig,
-    /// Survives restarts: part of transactional ids.
-    pub(crate) worker_id: String,
+    /// The worker's converters, defaults of its connectors'.
+    converters: Converters,
+    home: Home,
     pub(crate) registry_address: Option<SocketAddr>,
     handle: tokio::runtime::Handle,
     keys: OnceCell<Arc<KeyStore>>,
-    consumers: AtomicUsize,
+    /// Tasks of all connectors.
+    tasks: AtomicUsize,
+    /// Topics of all connectors' dead letters and error events.
+    rejects: RwLock<BTreeSet<String>>,
 }
 
 impl Services {
     pub(crate) fn new(
         worker: WorkerConfig,
+        converters: Converters,
         broker: Arc<dyn Broker>,
         registry: RegistryClient,
         registry_address: Option<SocketAddr>,
         contracts: Arc<Contracts>,
     ) -> std::io::Result<Self> {
-        let worker_id = worker_id(&worker.data_dir)?;
+        let home = Home::take(&worker.data_dir)?;
         Ok(Self {
             broker,
             registry,
             contracts,
             metrics: Metrics::new(),
             worker,
-            worker_id,
+            converters,
+            home,
             registry_address,
             handle: tokio::runtime::Handle::current(),
             keys: OnceCell::new(),
-            consumers: AtomicUsize::new(1),
+            tasks: AtomicUsize::new(1),
+            rejects: RwLock::default(),
         })
+    }
+
+    /// Survives restarts: part of transactional ids.
+    pub(crate) fn worker_id(&self) -> &str {
+        &self.home.id
     }
 
     /// The key store, opened when first needed.
@@ -88,17 +103,24 @@ impl Services {
         Some(self.worker.topic_replication).filter(|replication| *replication > 0)
     }
 
-    /// Tells how many consumers share the memory budget.
-    pub(crate) fn set_consumers(&self, count: usize) {
-        self.consumers.store(count.max(1), Ordering::Relaxed);
+    /// Tells which connectors there are: their tasks share the memory budget, and patterns never match
+    /// the topics of their rejects.
+    pub(crate) fn set_connectors<'s>(&self, specs: impl Iterator<Item = &'s ConnectorSpec>) {
+        let mut tasks = 0;
+        let mut rejects = BTreeSet::new();
+        for spec in specs {
+            tasks += spec.common.tasks_max;
+            rejects.extend(spec.reject_topics().cloned());
+        }
+        self.tasks.store(tasks.max(1), Ordering::Relaxed);
+        *self.rejects.write().unwrap_or_else(PoisonError::into_inner) = rejects;
     }
 
     /// Bytes that one consumer may hold ahead: half of the budget, shared out, within bounds that
     /// keep throughput and start-up reasonable.
     pub(crate) fn consumer_budget(&self) -> usize {
-        let consumers = self.consumers.load(Ordering::Relaxed);
-        let share =
-            usize::try_from(self.worker.memory_budget.0).unwrap_or(usize::MAX) / 2 / consumers;
+        let tasks = self.tasks.load(Ordering::Relaxed);
+        let share = usize::try_from(self.worker.memory_budget.0).unwrap_or(usize::MAX) / 2 / tasks;
         share.clamp(256 << 10, 16 << 20)
     }
 
@@ -110,34 +132,28 @@ impl Services {
             .unwrap_or_else(|| format!("connect-{}", spec.common.name))
     }
 
-    /// The topics that a connector reads now: those it names, or those that match. Internal topics
-    /// and its own dead letter topic never match.
+    /// The topics that a connector reads now: those it names, or those that match. Internal topics,
+    /// topics of rejects and those that the connector itself writes never match.
     pub(crate) fn topics_of(&self, spec: &ConnectorSpec) -> penstock_broker::Result<Vec<String>> {
-        let Some(regex) = &spec.common.topics_regex else {
+        let Some(pattern) = &spec.topics_pattern else {
             return Ok(spec.common.topics.0.clone());
         };
-        let dead_letters = [&spec.common.dlq_topic, &spec.common.error_stream_topic];
-        Ok(self
-            .broker
-            .topics()?
+        let topics = self.broker.topics()?;
+        let rejects = self.rejects.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(topics
             .into_iter()
             .map(|topic| topic.name.to_string())
-            .filter(|name| !name.starts_with("_") && full_match(regex, name))
-            .filter(|name| !dead_letters.iter().any(|own| own.as_deref() == Some(name)))
+            .filter(|name| !name.starts_with('_') && pattern.is_match(name))
+            .filter(|name| !rejects.contains(name) && !spec.writes.contains(name))
             .collect())
     }
 
     /// Key and value converter of a connector, with the worker's as defaults.
     pub(crate) fn converters(&self, spec: &ConnectorSpec) -> (Converter, Converter) {
-        let default = |class: &Option<String>| {
-            let settings = penstock_connect::Settings::default();
-            Converter::parse(class.as_deref(), settings, &mut Vec::new()).unwrap_or(Converter::Auto)
-        };
+        let (key, value) = self.converters;
         (
-            spec.key_converter
-                .unwrap_or_else(|| default(&self.worker.key_converter)),
-            spec.value_converter
-                .unwrap_or_else(|| default(&self.worker.value_converter)),
+            spec.key_converter.or(key).unwrap_or(Converter::Auto),
+            spec.value_converter.or(value).unwrap_or(Converter::Auto),
         )
     }
 }
@@ -150,24 +166,45 @@ impl std::fmt::Debug for Services {
     }
 }
 
-/// Whether the pattern matches the whole name, as Java's `matches` does.
-fn full_match(regex: &regex::Regex, name: &str) -> bool {
-    // The leftmost match may be shorter than another one that spans the name, so anchor it.
-    regex::Regex::new(&format!("^(?:{})$", regex.as_str()))
-        .is_ok_and(|anchored| anchored.is_match(name))
+/// The worker's hold on its data directory: an id that stays with it, and a lock, since two workers of
+/// one id would fence each other without end.
+struct Home {
+    id: String,
+    _lock: File,
 }
 
-/// An id that stays with the data directory.
-fn worker_id(data_dir: &Path) -> std::io::Result<String> {
-    std::fs::create_dir_all(data_dir)?;
-    let path = data_dir.join("worker.id");
-    match std::fs::read_to_string(&path) {
-        Ok(id) if !id.trim().is_empty() => Ok(id.trim().to_owned()),
-        _ => {
-            let id = uuid::Uuid::new_v4().simple().to_string()[..12].to_owned();
-            std::fs::write(&path, &id)?;
-            Ok(id)
+impl Home {
+    fn take(data_dir: &Path) -> std::io::Result<Self> {
+        std::fs::create_dir_all(data_dir)?;
+        let path = data_dir.join("worker.id");
+        let mut file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(std::io::Error::other(format!(
+                    "another worker runs in {}; each needs a data.dir of its own",
+                    data_dir.display()
+                )));
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
         }
+        let mut id = String::new();
+        file.read_to_string(&mut id)?;
+        if id.trim().is_empty() {
+            id = uuid::Uuid::new_v4().simple().to_string()[..12].to_owned();
+            file.rewind()?;
+            file.write_all(id.as_bytes())?;
+            file.sync_all()?;
+        }
+        Ok(Self {
+            id: id.trim().to_owned(),
+            _lock: file,
+        })
     }
 }
 
@@ -195,27 +232,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_topic_pattern_has_to_match_the_whole_name() {
-        for (pattern, name, expected) in [
-            ("demo.*", "demo-2", true),
-            ("demo", "demo-2", false),
-            ("a|ab", "ab", true),
-            ("emo", "demo", false),
-        ] {
-            assert_eq!(
-                full_match(&regex::Regex::new(pattern).unwrap(), name),
-                expected,
-                "{pattern} {name}"
-            );
-        }
-    }
-
-    #[test]
-    fn the_worker_id_stays_with_the_data_directory() {
+    fn the_worker_id_stays_with_the_data_directory_which_has_one_worker_at_a_time() {
         let dir = tempfile::tempdir().unwrap();
-        let first = worker_id(dir.path()).unwrap();
-        assert_eq!(worker_id(dir.path()).unwrap(), first);
+        let first = Home::take(dir.path()).unwrap();
+        let refused = Home::take(dir.path()).err().unwrap().to_string();
+        assert!(refused.contains("data.dir"), "{refused}");
+        let id = first.id.clone();
+        drop(first);
+        assert_eq!(Home::take(dir.path()).unwrap().id, id);
         let other = tempfile::tempdir().unwrap();
-        assert_ne!(worker_id(other.path()).unwrap(), first);
+        assert_ne!(Home::take(other.path()).unwrap().id, id);
     }
 }

@@ -8,11 +8,11 @@ use penstock_broker::{Broker, embedded, kafka};
 use penstock_contracts::Contracts;
 use penstock_registry::{RegistryClient, RegistryConfig};
 
-use crate::config::{ConnectorSpec, Loaded, WorkerConfig};
+use crate::config::{Loaded, WorkerConfig};
 use crate::connectors::Connectors;
 use crate::plugins::Plugins;
 use crate::services::Services;
-use crate::{config_store, offsets, rest};
+use crate::{config_store, offsets, panics, rest};
 
 /// Why a worker could not start: one line for each thing that is wrong.
 #[derive(Debug, thiserror::Error)]
@@ -37,8 +37,10 @@ impl Worker {
     /// Starts everything. Connectors run when this returns; those that cannot start say so in their
     /// status.
     pub(crate) async fn start(loaded: Loaded, plugins: Plugins) -> Result<Self, StartError> {
+        panics::withhold_texts();
         let Loaded {
             worker,
+            converters,
             client,
             connectors,
             ..
@@ -57,8 +59,15 @@ impl Worker {
                     StartError(problems.iter().map(ToString::to_string).collect())
                 })?;
         }
-        let services = Services::new(worker, broker, registry, registry_address, contracts)
-            .map_err(|e| StartError::one("data.dir", e))?;
+        let services = Services::new(
+            worker,
+            converters,
+            broker,
+            registry,
+            registry_address,
+            contracts,
+        )
+        .map_err(|e| StartError::one("data.dir", e))?;
         let services = Arc::new(services);
         make_internal_topics(&services).await?;
         let connectors_given = connectors;
@@ -196,36 +205,4 @@ pub(crate) async fn blocking<T: Send + 'static>(
             format!("a broker call panicked: {error}"),
         )),
     }
-}
-
-/// Topics that connectors write, with as many partitions as they need.
-pub(crate) fn make_topics(
-    services: &Services,
-    spec: &ConnectorSpec,
-    written: &[String],
-) -> penstock_broker::Result<()> {
-    let inputs = services.topics_of(spec)?;
-    let input_partitions = inputs
-        .iter()
-        .filter_map(|topic| services.broker.topic(topic).ok().flatten())
-        .map(|topic| topic.partitions)
-        .max();
-    for topic in written {
-        let mut wanted = penstock_broker::TopicSpec::new(topic.clone(), 1);
-        wanted.partitions = input_partitions.or_else(|| services.default_partitions());
-        wanted.replication = services.replication();
-        services.broker.create_topic(&wanted)?;
-    }
-    for (topic, replication) in [
-        (&spec.common.dlq_topic, Some(spec.common.dlq_replication)),
-        (&spec.common.error_stream_topic, services.replication()),
-    ] {
-        if let Some(topic) = topic {
-            let mut wanted = penstock_broker::TopicSpec::new(topic.clone(), 1);
-            wanted.partitions = services.default_partitions();
-            wanted.replication = replication;
-            services.broker.create_topic(&wanted)?;
-        }
-    }
-    Ok(())
 }

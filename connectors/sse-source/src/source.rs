@@ -104,6 +104,12 @@ impl Source for SseSource {
         Ok(())
     }
 
+    fn limit(&mut self, records: Option<usize>) {
+        if let Some(reader) = &mut self.reader {
+            reader.batch.max_events = records.unwrap_or(self.config.batch_events);
+        }
+    }
+
     async fn poll(&mut self) -> Result<SourceBatch, Error> {
         match &mut self.reader {
             Some(reader) => reader.poll().await,

@@ -40,7 +40,8 @@ pub trait Sink: Send {
     }
 
     /// These partitions are ours now. Returns the positions that the sink itself holds durably (a
-    /// file's sidecar): the runner goes on from there instead of the group's offset.
+    /// file's sidecar): the runner goes on from there where they lie ahead of the group's offset, which
+    /// moves over what is durable and what never reached the sink.
     async fn open(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Position>, Error>;
 
     /// Takes records; they need not be durable yet. Returns the ones it rejects, by index into

@@ -58,6 +58,13 @@ pub trait Source: Send {
     /// Called again after an error with [`Retry::Reconnect`](crate::Retry::Reconnect).
     async fn open(&mut self, position: Option<serde_json::Value>) -> Result<(), Error>;
 
+    /// Gives at most so many records with each batch from now on; `None`: as many as it likes. When the
+    /// task has to stop at a record (`errors.tolerance=none`), the runner takes those before it one by
+    /// one. A source that cannot bound its batches keeps this default, and then stops before the batch.
+    fn limit(&mut self, records: Option<usize>) {
+        let _ = records;
+    }
+
     /// Waits for records. Cancel-safe: the runner may drop the future and poll again without loss.
     async fn poll(&mut self) -> Result<SourceBatch, Error>;
 

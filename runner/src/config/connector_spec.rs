@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use penstock_connect::{Config, Problem, Settings};
+use regex::Regex;
 
 use super::ConnectorConfig;
 use super::connector::ACCEPTED_PREFIXES;
 use super::files::{accept, common_keys};
-use crate::converters::Converter;
+use crate::converters::{Converter, Naming};
 use crate::plugins::{Kind, Plugins};
+
+/// What stands in REST's answers in place of a secret.
+pub(crate) const HIDDEN: &str = "[hidden]";
 
 /// A checked connector.
 #[derive(Clone, Debug)]
@@ -25,6 +29,13 @@ pub(crate) struct ConnectorSpec {
     pub(crate) predicates: BTreeMap<String, (String, Settings)>,
     pub(crate) key_converter: Option<Converter>,
     pub(crate) value_converter: Option<Converter>,
+    /// Subjects for schemas that have no id yet.
+    pub(crate) key_naming: Naming,
+    pub(crate) value_naming: Naming,
+    /// `topics.regex`, made to match whole names.
+    pub(crate) topics_pattern: Option<Regex>,
+    /// Topics that the source or the transforms write, as far as their settings tell.
+    pub(crate) writes: Vec<String>,
     /// `producer.override.*` and `consumer.override.*`.
     pub(crate) producer_overrides: BTreeMap<String, String>,
     pub(crate) consumer_overrides: BTreeMap<String, String>,
@@ -68,11 +79,17 @@ impl ConnectorSpec {
             ));
         }
         let mut converter = |key: &str, class: Option<&str>| {
-            let settings = rest.take_prefix(&format!("{key}."));
-            class.and_then(|class| Converter::parse(Some(class), settings, &mut problems))
+            let mut settings = rest.take_prefix(&format!("{key}."));
+            let naming = Naming::take(&mut settings, &mut problems);
+            (
+                class.and_then(|class| Converter::parse(Some(class), settings, &mut problems)),
+                naming,
+            )
         };
-        let key_converter = converter("key.converter", common.key_converter.as_deref());
-        let value_converter = converter("value.converter", common.value_converter.as_deref());
+        let (key_converter, key_naming) =
+            converter("key.converter", common.key_converter.as_deref());
+        let (value_converter, value_naming) =
+            converter("value.converter", common.value_converter.as_deref());
         let predicates = predicates(&common, &mut rest, plugins, &given, &mut problems);
         let transforms = transforms(
             &common,
@@ -88,7 +105,9 @@ impl ConnectorSpec {
             if !problems.is_empty() {
                 return Err(problems);
             }
-            return Ok(Self {
+            let mut spec = Self {
+                topics_pattern: common.topics_regex.as_ref().map(whole_name),
+                writes: Vec::new(),
                 common: Arc::new(common),
                 kind,
                 settings: given,
@@ -97,11 +116,41 @@ impl ConnectorSpec {
                 predicates,
                 key_converter,
                 value_converter,
+                key_naming,
+                value_naming,
                 producer_overrides,
                 consumer_overrides,
-            });
+            };
+            spec.writes = plugins.written_topics(&spec);
+            return spec.check_loops();
         }
         Err(problems)
+    }
+
+    /// Topics of its own dead letters and error events.
+    pub(crate) fn reject_topics(&self) -> impl Iterator<Item = &String> {
+        let common = &self.common;
+        [&common.dlq_topic, &common.error_stream_topic]
+            .into_iter()
+            .flatten()
+    }
+
+    /// A connector that reads what it writes would never come to an end.
+    fn check_loops(self) -> Result<Self, Vec<Problem>> {
+        let reads = &self.common.topics.0;
+        let written = self.writes.iter().chain(self.reject_topics());
+        let problems: Vec<Problem> = written
+            .filter(|topic| reads.contains(topic))
+            .map(|topic| {
+                let message = format!("names {topic}, which the connector itself writes");
+                self.settings.problem("topics", message)
+            })
+            .collect();
+        if problems.is_empty() {
+            Ok(self)
+        } else {
+            Err(problems)
+        }
     }
 
     /// The settings as REST shows them: what was written, with literal secrets hidden.
@@ -111,12 +160,12 @@ impl ConnectorSpec {
             if let Some(value) = shown.get_mut(&key)
                 && !value.starts_with("${")
             {
-                "[hidden]".clone_into(value);
+                HIDDEN.clone_into(value);
             }
         }
         for (key, value) in &mut shown {
             if looks_secret(key) && !value.starts_with("${") {
-                "[hidden]".clone_into(value);
+                HIDDEN.clone_into(value);
             }
         }
         shown
@@ -141,6 +190,14 @@ fn read_common(rest: &mut Settings, problems: &mut Vec<Problem>) -> Option<Conne
     // Without a class nothing tells what the other keys mean.
     given.get("connector.class")?;
     ConnectorConfig::read(&mut given, &mut Vec::new())
+}
+
+/// The pattern as one that matches only whole names, as Java's `matches` does. (The leftmost match may
+/// be shorter than another one that spans the name.)
+fn whole_name(pattern: &Regex) -> Regex {
+    // Anchors around a pattern that compiles compile, up to the size limit of patterns: then the
+    // pattern itself is the best there is.
+    Regex::new(&format!("^(?:{})$", pattern.as_str())).unwrap_or_else(|_| pattern.clone())
 }
 
 /// Keys whose values are hidden whatever plugin they belong to.
@@ -252,4 +309,39 @@ fn transforms(
         });
     }
     transforms
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_topic_pattern_has_to_match_the_whole_name() {
+        for (pattern, name, expected) in [
+            ("demo.*", "demo-2", true),
+            ("demo", "demo-2", false),
+            ("a|ab", "ab", true),
+            ("emo", "demo", false),
+        ] {
+            let pattern = whole_name(&Regex::new(pattern).unwrap());
+            assert_eq!(pattern.is_match(name), expected, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn a_connector_that_reads_its_own_dead_letters_is_refused() {
+        let pairs = [
+            ("name", "p"),
+            ("connector.class", "TopicPipeline"),
+            ("topics", "a,a-dlq"),
+            ("errors.deadletterqueue.topic.name", "a-dlq"),
+        ];
+        let settings = Settings::from_pairs("p.properties", pairs);
+        let parsed = ConnectorSpec::parse(settings, &Plugins::builtin(), &mut Vec::new());
+        assert_eq!(
+            parsed.unwrap_err()[0].to_string(),
+            "p.properties: topics: names a-dlq, which the connector itself writes"
+        );
+    }
 }

@@ -10,12 +10,15 @@ use penstock_connect::{Config, Problem, Settings};
 
 use super::worker::{ACCEPTED, ACCEPTED_PREFIXES};
 use super::{ConnectorConfig, ConnectorSpec, WorkerConfig};
+use crate::converters::{Converter, Converters};
 use crate::plugins::Plugins;
 
 /// What the files say.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) worker: WorkerConfig,
+    /// The worker's converters for keys and values.
+    pub(crate) converters: Converters,
     /// Settings for Kafka clients, as the Java client names them.
     pub(crate) client: ClientSettings,
     pub(crate) connectors: Vec<ConnectorSpec>,
@@ -64,8 +67,9 @@ pub(crate) fn load(files: &[String], plugins: &Plugins) -> Result<Loaded, Vec<Pr
         }
     }
     match worker {
-        Some((worker, client)) if problems.is_empty() => Ok(Loaded {
+        Some((worker, converters, client)) if problems.is_empty() => Ok(Loaded {
             worker,
+            converters,
             client,
             connectors,
             notes,
@@ -166,7 +170,7 @@ fn read_worker(
     mut settings: Settings,
     notes: &mut Vec<Problem>,
     problems: &mut Vec<Problem>,
-) -> Option<(WorkerConfig, ClientSettings)> {
+) -> Option<(WorkerConfig, Converters, ClientSettings)> {
     if let (Some(class), None) = (settings.get("connector.class"), settings.get("data.dir")) {
         let message = "the first file is the worker's, and this one has a connector".to_owned();
         problems.push(settings.problem_at(class.line, Some("connector.class".to_owned()), message));
@@ -174,10 +178,21 @@ fn read_worker(
     }
     accept(&mut settings, ACCEPTED, ACCEPTED_PREFIXES, notes);
     let config = WorkerConfig::read(&mut settings, problems);
-    // Settings below the worker's default converters.
-    for prefix in ["key.converter.", "value.converter."] {
-        let _ = settings.take_prefix(prefix);
-    }
+    let mut converter = |key: &str, class: Option<&str>| {
+        let below = settings.take_prefix(&format!("{key}."));
+        class.and_then(|class| Converter::parse(Some(class), below, problems))
+    };
+    let given = config.as_ref();
+    let converters = (
+        converter(
+            "key.converter",
+            given.and_then(|c| c.key_converter.as_deref()),
+        ),
+        converter(
+            "value.converter",
+            given.and_then(|c| c.value_converter.as_deref()),
+        ),
+    );
     let mut client = ClientSettings::default();
     if let Some(servers) = config
         .as_ref()
@@ -190,7 +205,7 @@ fn read_worker(
     }
     let keys = WorkerConfig::keys();
     settings.report_unknown(keys.iter().map(|key| key.name.as_str()), problems);
-    config.map(|config| (config, client))
+    config.map(|config| (config, converters, client))
 }
 
 /// Settings of the Kafka client: all that is left of the worker's.

@@ -7,7 +7,7 @@ mod files;
 mod worker;
 
 pub(crate) use connector::{ConnectorConfig, RawEvent, Seal, Tolerance};
-pub(crate) use connector_spec::{ConnectorSpec, TransformSpec};
+pub(crate) use connector_spec::{ConnectorSpec, HIDDEN};
 pub(crate) use files::{Loaded, load, worker_alone};
 pub(crate) use worker::WorkerConfig;
 
@@ -16,10 +16,7 @@ pub(crate) const ACCEPTED_CONVERTER_KEYS: &[&str] = &[
     "schema.registry.url",
     "basic.auth.credentials.source",
     "basic.auth.user.info",
-    "auto.register.schemas",
     "use.latest.version",
-    "value.subject.name.strategy",
-    "key.subject.name.strategy",
     "schemas.cache.size",
     "schemas.cache.config",
     "enhanced.avro.schema.support",

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -10,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{Rest, RestError};
-use crate::connectors::ConnectorView;
+use crate::connectors::{ConnectorView, Restart};
 use crate::status::State as RunState;
 
 fn info(rest: &Rest, name: &str, view: &ConnectorView) -> Value {
@@ -51,7 +52,7 @@ pub(super) async fn list(
     State(rest): State<Rest>,
     Query(expand): Query<Vec<(String, String)>>,
 ) -> Json<Value> {
-    let all = rest.connectors.list().await;
+    let all = rest.connectors.list();
     let wanted: Vec<&str> = expand
         .iter()
         .filter(|(key, _)| key == "expand")
@@ -83,9 +84,19 @@ pub(super) struct Create {
     initial_state: Option<String>,
 }
 
-fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, RestError> {
+pub(super) fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, RestError> {
     serde_json::from_slice(body)
         .map_err(|error| RestError::bad_request(format!("the request body: {error}")))
+}
+
+/// A configuration may repeat the connector's name, and may not have another one.
+fn same_name(name: &str, config: &BTreeMap<String, Option<String>>) -> Result<(), RestError> {
+    match config.get("name") {
+        Some(Some(other)) if other != name => Err(RestError::bad_request(format!(
+            "Connector name configuration ({other}) doesn't match connector name in the URL or beside it ({name})"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn given(config: BTreeMap<String, Option<String>>) -> BTreeMap<String, String> {
@@ -100,6 +111,7 @@ pub(super) async fn create(
     body: axum::body::Bytes,
 ) -> Result<Response, RestError> {
     let create: Create = parse(&body)?;
+    same_name(&create.name, &create.config)?;
     let initial = match create.initial_state.as_deref() {
         None | Some("RUNNING") => RunState::Running,
         Some("PAUSED") => RunState::Paused,
@@ -123,7 +135,7 @@ pub(super) async fn get(
     State(rest): State<Rest>,
     Path(name): Path<String>,
 ) -> Result<Json<Value>, RestError> {
-    let view = rest.connectors.get(&name).await?;
+    let view = rest.connectors.get(&name)?;
     Ok(Json(info(&rest, &name, &view)))
 }
 
@@ -139,7 +151,7 @@ pub(super) async fn config(
     State(rest): State<Rest>,
     Path(name): Path<String>,
 ) -> Result<Json<Value>, RestError> {
-    let view = rest.connectors.get(&name).await?;
+    let view = rest.connectors.get(&name)?;
     Ok(Json(json!(view.spec.shown(&rest.plugins))))
 }
 
@@ -149,6 +161,7 @@ pub(super) async fn put_config(
     body: axum::body::Bytes,
 ) -> Result<Response, RestError> {
     let config: BTreeMap<String, Option<String>> = parse(&body)?;
+    same_name(&name, &config)?;
     let (view, created) = rest
         .connectors
         .put(&name, given(config), true, RunState::Running)
@@ -168,7 +181,8 @@ pub(super) async fn patch_config(
     body: axum::body::Bytes,
 ) -> Result<Json<Value>, RestError> {
     let patch: BTreeMap<String, Option<String>> = parse(&body)?;
-    let mut config = rest.connectors.get(&name).await?.spec.settings.written();
+    same_name(&name, &patch)?;
+    let mut config = rest.connectors.get(&name)?.spec.settings.written();
     for (key, value) in patch {
         match value {
             Some(value) => config.insert(key, value),
@@ -186,7 +200,7 @@ pub(super) async fn status(
     State(rest): State<Rest>,
     Path(name): Path<String>,
 ) -> Result<Json<Value>, RestError> {
-    let view = rest.connectors.get(&name).await?;
+    let view = rest.connectors.get(&name)?;
     Ok(Json(status_of(&rest, &name, &view)))
 }
 
@@ -194,7 +208,7 @@ pub(super) async fn tasks(
     State(rest): State<Rest>,
     Path(name): Path<String>,
 ) -> Result<Json<Value>, RestError> {
-    let view = rest.connectors.get(&name).await?;
+    let view = rest.connectors.get(&name)?;
     let config = view.spec.shown(&rest.plugins);
     let tasks: Vec<Value> = (0..view.tasks.len())
         .map(|task| json!({"id": {"connector": name, "task": task}, "config": config}))
@@ -228,7 +242,7 @@ pub(super) async fn stop(
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Restart {
+pub(super) struct RestartOptions {
     include_tasks: Option<bool>,
     only_failed: Option<bool>,
 }
@@ -236,14 +250,38 @@ pub(super) struct Restart {
 pub(super) async fn restart(
     State(rest): State<Rest>,
     Path(name): Path<String>,
-    Query(restart): Query<Restart>,
+    options: Result<Query<RestartOptions>, QueryRejection>,
 ) -> Result<Response, RestError> {
-    rest.connectors
-        .restart(&name, restart.only_failed.unwrap_or(false))
-        .await?;
-    if restart.include_tasks.is_none() && restart.only_failed.is_none() {
+    let Query(options) = options?;
+    let which = match options.only_failed {
+        Some(true) => Restart::Failed,
+        _ => Restart::All,
+    };
+    rest.connectors.restart(&name, which).await?;
+    if options.include_tasks.is_none() && options.only_failed.is_none() {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let view = rest.connectors.get(&name).await?;
+    let view = rest.connectors.get(&name)?;
     Ok((StatusCode::ACCEPTED, Json(status_of(&rest, &name, &view))).into_response())
+}
+
+pub(super) async fn restart_task(
+    State(rest): State<Rest>,
+    Path((name, task)): Path<(String, usize)>,
+) -> Result<StatusCode, RestError> {
+    rest.connectors.restart(&name, Restart::One(task)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn task_status(
+    State(rest): State<Rest>,
+    Path((name, task)): Path<(String, usize)>,
+) -> Result<Json<Value>, RestError> {
+    let view = rest.connectors.get(&name)?;
+    match status_of(&rest, &name, &view)["tasks"].get_mut(task) {
+        Some(status) => Ok(Json(status.take())),
+        None => Err(RestError::not_found(format!(
+            "Task {name}-{task} not found"
+        ))),
+    }
 }

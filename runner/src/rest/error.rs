@@ -1,6 +1,7 @@
 //! Errors as Kafka Connect answers them: `{"error_code":…,"message":…}`.
 
 use axum::Json;
+use axum::extract::rejection::QueryRejection;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -47,6 +48,12 @@ impl From<ConnectorError> for RestError {
             ConnectorError::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::new(status, error.to_string())
+    }
+}
+
+impl From<QueryRejection> for RestError {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::new(rejection.status(), rejection.body_text())
     }
 }
 

@@ -15,7 +15,7 @@ pub(super) async fn root(State(rest): State<Rest>) -> Json<Value> {
     Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "commit": option_env!("PENSTOCK_COMMIT").unwrap_or("unknown"),
-        "kafka_cluster_id": rest.services.worker_id,
+        "kafka_cluster_id": rest.services.worker_id(),
     }))
 }
 
@@ -33,7 +33,7 @@ pub(super) async fn health(State(rest): State<Rest>) -> Response {
         );
     }
     let mut failed = Vec::new();
-    for (name, connector) in rest.connectors.list().await {
+    for (name, connector) in rest.connectors.list() {
         for (task, (state, _)) in connector.tasks.iter().enumerate() {
             if *state == TaskState::Failed {
                 failed.push(format!("{name} task {task}"));
@@ -61,7 +61,7 @@ fn answer(status: StatusCode, word: &str, message: &str) -> Response {
 
 /// Prometheus text format.
 pub(super) async fn metrics(State(rest): State<Rest>) -> Response {
-    rest.connectors.show_metrics().await;
+    rest.connectors.show_metrics();
     let mut body = Vec::new();
     match TextEncoder::new().encode(&rest.services.metrics.registry().gather(), &mut body) {
         Ok(()) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], body).into_response(),

@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::StatusCode;
 use axum::routing::{get, post, put};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -111,6 +112,14 @@ fn router(rest: Rest) -> Router {
         )
         .route("/connectors/{name}/status", get(connectors::status))
         .route("/connectors/{name}/tasks", get(connectors::tasks))
+        .route(
+            "/connectors/{name}/tasks/{task}/status",
+            get(connectors::task_status),
+        )
+        .route(
+            "/connectors/{name}/tasks/{task}/restart",
+            post(connectors::restart_task),
+        )
         .route("/connectors/{name}/pause", put(connectors::pause))
         .route("/connectors/{name}/resume", put(connectors::resume))
         .route("/connectors/{name}/stop", put(connectors::stop))
@@ -146,6 +155,10 @@ fn router(rest: Rest) -> Router {
             get(resources::contract).delete(resources::delete_contract),
         )
         .route("/dead-letters/{topic}", get(keys::dead_letters))
+        .method_not_allowed_fallback(|| async {
+            let status = StatusCode::METHOD_NOT_ALLOWED;
+            RestError::new(status, "HTTP 405 Method Not Allowed")
+        })
         .fallback(|| async { RestError::not_found("HTTP 404 Not Found") })
         .with_state(rest)
 }

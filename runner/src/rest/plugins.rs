@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::connectors::parse;
 use super::{Rest, RestError};
 use crate::connectors::ConnectorError;
 
@@ -16,7 +18,11 @@ pub(super) struct Which {
     connectors_only: Option<bool>,
 }
 
-pub(super) async fn list(State(rest): State<Rest>, Query(which): Query<Which>) -> Json<Value> {
+pub(super) async fn list(
+    State(rest): State<Rest>,
+    which: Result<Query<Which>, QueryRejection>,
+) -> Result<Json<Value>, RestError> {
+    let Query(which) = which?;
     let all = !which.connectors_only.unwrap_or(true);
     let plugins: Vec<Value> = rest
         .plugins
@@ -24,15 +30,16 @@ pub(super) async fn list(State(rest): State<Rest>, Query(which): Query<Which>) -
         .filter(|(_, kind, ..)| all || matches!(*kind, "source" | "sink" | "pipeline"))
         .map(|(class, kind, ..)| json!({"class": class, "type": kind, "version": env!("CARGO_PKG_VERSION")}))
         .collect();
-    Json(plugins.into())
+    Ok(Json(plugins.into()))
 }
 
 /// Checks settings: every problem stands beside its key.
 pub(super) async fn validate(
     State(rest): State<Rest>,
     Path(class): Path<String>,
-    Json(mut config): Json<BTreeMap<String, String>>,
+    body: axum::body::Bytes,
 ) -> Result<Json<Value>, RestError> {
+    let mut config: BTreeMap<String, String> = parse(&body)?;
     config
         .entry("connector.class".to_owned())
         .or_insert(class.clone());

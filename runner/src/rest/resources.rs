@@ -64,7 +64,6 @@ async fn stream_json(rest: &Rest, name: &str, partitions: i32) -> Result<Value, 
     for connector in rest
         .connectors
         .list()
-        .await
         .into_values()
         .filter(|c| c.spec.kind == Kind::Pipeline)
     {
@@ -201,7 +200,7 @@ pub(super) async fn delete_stream(
     Path(name): Path<String>,
 ) -> Result<StatusCode, RestError> {
     existing(&rest, &name).await?;
-    for (connector, view) in rest.connectors.list().await {
+    for (connector, view) in rest.connectors.list() {
         let writes_only_this = view.spec.transforms.iter().any(|transform| {
             transform
                 .settings

@@ -3,8 +3,8 @@
 
 use penstock_broker::Message;
 use penstock_connect::{Error, Header, Origin, Record, TopicPartition};
-use penstock_formats::Payload;
 use penstock_formats::frame::{KEY_HEADER, SchemaRefId, VALUE_HEADER};
+use penstock_formats::{Encoding, Payload};
 use penstock_registry::{RegistryClient, Retry};
 
 use crate::chain::Rejection;
@@ -40,21 +40,29 @@ pub(super) async fn read(
             None => Ok(None),
             Some(bytes) => converter
                 .read(registry, header_value(message, header), bytes)
-                .map(Some)
                 .map_err(|error| Rejection {
                     origin: index,
                     error,
                     stage: stage.to_owned(),
                 }),
         };
-        let payloads = read(key, &message.key, KEY_HEADER, "key.converter").and_then(|k| {
+        let mut read_key = read(key, &message.key, KEY_HEADER, "key.converter");
+        if let (Err(_), Converter::Auto, Some(bytes)) = (&read_key, key, &message.key) {
+            // A key that only looks like a frame: numbers as Java writes them begin with zeros, too.
+            read_key = Ok(Some(Payload::new(bytes.clone(), Encoding::Bytes)));
+        }
+        let payloads = read_key.and_then(|k| {
             Ok((
                 k,
                 read(value, &message.value, VALUE_HEADER, "value.converter")?,
             ))
         });
         match payloads {
-            Ok((key, value)) => records.push(record(message, index, partition, key, value)),
+            Ok(payloads) => {
+                let mut record = record(message, index, partition, payloads);
+                record.headers = headers(message, key, value);
+                records.push(record);
+            }
             Err(rejection) => rejected.push(rejection),
         }
     }
@@ -65,21 +73,10 @@ fn record(
     message: &Message,
     index: usize,
     partition: TopicPartition,
-    key: Option<Payload>,
-    value: Option<Payload>,
+    (key, value): (Option<Payload>, Option<Payload>),
 ) -> Record {
     let mut record = Record::new(message.topic.clone(), value);
     record.key = key;
-    // Schema headers have been read; records are written with the prefix.
-    record.headers = message
-        .headers
-        .iter()
-        .filter(|header| !matches!(&*header.name, KEY_HEADER | VALUE_HEADER))
-        .map(|header| Header {
-            name: header.name.clone(),
-            value: header.value.clone(),
-        })
-        .collect();
     record.timestamp = Some(message.timestamp).filter(|timestamp| *timestamp >= 0);
     record.set_origin(Origin {
         index,
@@ -87,6 +84,23 @@ fn record(
         offset: message.offset,
     });
     record
+}
+
+/// The message's headers without those that its converters have used up.
+fn headers(message: &Message, key: Converter, value: Converter) -> Vec<Header> {
+    let used_up = |name: &str| {
+        (name == KEY_HEADER && key.reads_schema_headers())
+            || (name == VALUE_HEADER && value.reads_schema_headers())
+    };
+    message
+        .headers
+        .iter()
+        .filter(|header| !used_up(&header.name))
+        .map(|header| Header {
+            name: header.name.clone(),
+            value: header.value.clone(),
+        })
+        .collect()
 }
 
 fn header_value<'a>(message: &'a Message, name: &str) -> Option<&'a [u8]> {

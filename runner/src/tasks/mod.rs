@@ -5,12 +5,14 @@ mod batch;
 mod broadcast;
 mod pipeline;
 mod push;
+mod registrar;
 mod rejects;
 mod replay;
 mod sink;
 mod supervise;
 mod writer;
 
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -51,6 +53,10 @@ pub(crate) struct TaskEnv {
     pub(crate) status: TaskStatus,
     pub(crate) stop: CancellationToken,
     pub(crate) handle: Handle,
+    /// The topics that the connector writes could not be made yet.
+    pub(crate) topics_missing: AtomicBool,
+    /// So many records of a source are taken one by one, since the task has to stop at one of them.
+    pub(crate) one_by_one: AtomicUsize,
     /// The record before which the next run has to stop.
     pub(crate) stop_before: Mutex<Option<StopBefore>>,
 }

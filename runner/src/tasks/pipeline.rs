@@ -2,12 +2,13 @@
 //! offsets. Consumer and transactional producer live on this one thread.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use penstock_broker::{
     Consumer, Message, Polled, Producer, ProducerSpec, TopicPartition, TopicPartitionOffset,
 };
-use penstock_connect::Error;
+use penstock_connect::{Error, Record};
 
 use super::rejects::Rejects;
 use super::writer::Writer;
@@ -61,7 +62,7 @@ impl<'a> Pipeline<'a> {
                     "{}-{}-{}-{}",
                     env.group(),
                     context.connector,
-                    env.services.worker_id,
+                    env.services.worker_id(),
                     context.task
                 )),
                 overrides: env.spec.producer_overrides.clone(),
@@ -74,7 +75,7 @@ impl<'a> Pipeline<'a> {
             env,
             rejects: Rejects::new(env, &chain)?,
             chain,
-            writer: Writer::new(broker, key, value),
+            writer: Writer::new(env, key, value),
             consumer,
             producer,
             topics,
@@ -102,7 +103,7 @@ impl<'a> Pipeline<'a> {
                     .partitions(self.consumer.assignment().len()),
                 Polled::Revoked { lost, partitions } => {
                     if lost {
-                        self.abort()?
+                        self.lose(&partitions)?
                     } else {
                         self.commit()?
                     }
@@ -181,7 +182,11 @@ impl<'a> Pipeline<'a> {
             Ok((chain.run(records).await?, rejected))
         })?;
         chained.rejected.extend(unread);
-        chained.rejected.extend(self.writer.encode(&chained.passed));
+        self.refuse_loops(&chained.passed)?;
+        let unwritable = env
+            .handle
+            .block_on(self.writer.encode(&mut chained.passed))?;
+        chained.rejected.extend(unwritable);
         if self.open.is_none() {
             self.producer.begin().map_err(task_error)?;
             self.open = Some(Instant::now());
@@ -226,6 +231,25 @@ impl<'a> Pipeline<'a> {
                 .rejects
                 .settle(self.producer.as_mut(), messages, &chained.rejected),
         }
+    }
+
+    /// A record that goes back to a topic that is read here would come round again for ever.
+    fn refuse_loops(&self, passed: &[Record]) -> Result<(), Error> {
+        let mut checked: Option<&Arc<str>> = None;
+        for record in passed {
+            if checked.is_some_and(|checked| Arc::ptr_eq(checked, &record.topic)) {
+                continue;
+            }
+            if self.topics.iter().any(|topic| **topic == *record.topic) {
+                return Err(Error::never(format!(
+                    "the pipeline would write to topic {}, which it reads: send its records elsewhere with a transform \
+                     such as RegexRouter or ConsentRouter",
+                    record.topic
+                )));
+            }
+            checked = Some(&record.topic);
+        }
+        Ok(())
     }
 
     /// Commits what came before the record, then fails the task at it.
@@ -279,6 +303,22 @@ impl<'a> Pipeline<'a> {
         self.env.metrics.committed(since.elapsed(), self.records);
         self.env.metrics.ended(self.records);
         self.records = 0;
+        Ok(())
+    }
+
+    /// Drops the open transaction, since some of its partitions are somebody else's now. Records of
+    /// partitions that stay would not come again by themselves: then the task begins anew.
+    fn lose(&mut self, lost: &[TopicPartition]) -> Result<(), Error> {
+        let kept = self
+            .offsets
+            .keys()
+            .any(|partition| !lost.contains(partition));
+        self.abort()?;
+        if kept {
+            return Err(Error::reconnect(
+                "partitions were lost in the middle of a transaction: going on from the committed offsets",
+            ));
+        }
         Ok(())
     }
 

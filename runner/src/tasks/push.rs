@@ -32,11 +32,10 @@ impl<'a> Push<'a> {
     fn open(env: &'a TaskEnv) -> Result<Self, Error> {
         let chain = env.chain()?;
         let (key, value) = env.services.converters(&env.spec);
-        let broker = env.services.broker.clone();
         let mut push = Self {
             env,
             chain,
-            writer: Writer::new(broker, key, value),
+            writer: Writer::new(env, key, value),
             producer: None,
         };
         push.producer = Some(push.new_producer()?);
@@ -100,6 +99,18 @@ impl<'a> Push<'a> {
         let began = Instant::now();
         let chained = match env.handle.block_on(self.chain.run(records)) {
             Ok(chained) => chained,
+            Err(error) => {
+                let anew = error.retry == Retry::Reconnect;
+                self.unavailable(replies, error)?;
+                if anew {
+                    self.chain = env.chain()?;
+                }
+                return Ok(());
+            }
+        };
+        let mut passed = chained.passed;
+        let unwritable = match env.handle.block_on(self.writer.encode(&mut passed)) {
+            Ok(unwritable) => unwritable,
             Err(error) => return self.unavailable(replies, error),
         };
         let mut answer = |origin: usize, outcome: Outcome| {
@@ -111,12 +122,10 @@ impl<'a> Push<'a> {
             env.metrics.filtered(reason);
             answer(origin, Outcome::Filtered { reason });
         }
-        let unwritable = self.writer.encode(&chained.passed);
         for rejection in chained.rejected.into_iter().chain(unwritable) {
             env.metrics.rejected();
             answer(rejection.origin, Outcome::Rejected(rejection.error));
         }
-        let passed = chained.passed;
         if passed.is_empty() {
             env.metrics.none_active();
             return Ok(());

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use penstock_broker::{Header, Message, OutRecord, Producer};
+use penstock_broker::{ErrorKind, Header, Message, OutRecord, Producer};
 use penstock_connect::Error;
 use penstock_formats::{Schema, SchemaKind};
 use penstock_registry::SchemaRef;
@@ -11,20 +11,19 @@ use penstock_registry::SchemaRef;
 use super::{TaskEnv, task_error};
 use crate::chain::{Chain, Rejection};
 use crate::config::{RawEvent, Seal, Tolerance};
-use crate::dead_letters::{Cause, SEALED_HEADER, error_event, headers};
+use crate::dead_letters::{Cause, OMITTED_HEADER, SEALED_HEADER, context_headers, error_event};
 
 /// How one task treats rejected records.
 pub(super) struct Rejects<'a> {
     env: &'a TaskEnv,
     error_schema: Option<Arc<Schema>>,
-    seal: bool,
-    raw: bool,
+    /// A transform handles personal data.
+    personal: bool,
 }
 
 impl<'a> Rejects<'a> {
     pub(super) fn new(env: &'a TaskEnv, chain: &Chain) -> Result<Self, Error> {
         let common = &env.spec.common;
-        let personal = chain.handles_personal_data() || env.services.has_contracts();
         let error_schema = match &common.error_stream_topic {
             None => None,
             Some(_) => Some(error_schema(env, &common.error_stream_schema)?),
@@ -32,17 +31,29 @@ impl<'a> Rejects<'a> {
         Ok(Self {
             env,
             error_schema,
-            seal: match common.dlq_seal {
-                Seal::Auto => personal,
-                Seal::Always => true,
-                Seal::Never => false,
-            },
-            raw: match common.error_stream_raw {
-                RawEvent::Auto => !personal,
-                RawEvent::Include => true,
-                RawEvent::Omit => false,
-            },
+            personal: chain.handles_personal_data(),
         })
+    }
+
+    /// Whether a rejected record may hold personal data. Contracts may come at any time, over REST.
+    fn is_personal(&self) -> bool {
+        self.personal || self.env.services.has_contracts()
+    }
+
+    fn seals(&self) -> bool {
+        match self.env.spec.common.dlq_seal {
+            Seal::Auto => self.is_personal(),
+            Seal::Always => true,
+            Seal::Never => false,
+        }
+    }
+
+    fn shows_raw_events(&self) -> bool {
+        match self.env.spec.common.error_stream_raw {
+            RawEvent::Auto => !self.is_personal(),
+            RawEvent::Include => true,
+            RawEvent::Omit => false,
+        }
     }
 
     /// The first rejection at which the task has to stop, if the operator wants that.
@@ -111,16 +122,21 @@ impl<'a> Rejects<'a> {
             self.dead_letter(producer, topic, &cause)?;
         }
         if let (Some(topic), Some(schema)) = (&common.error_stream_topic, &self.error_schema) {
-            let event = error_event(&cause, topic, schema, self.raw);
-            producer
-                .send(OutRecord::new(topic, Some(&event)))
-                .map_err(task_error)?;
+            let event = error_event(&cause, topic, schema, self.shows_raw_events());
+            let sent = producer.send(OutRecord::new(topic, Some(&event)));
+            if is_too_large(&sent) {
+                let event = error_event(&cause, topic, schema, false);
+                let sent = producer.send(OutRecord::new(topic, Some(&event)));
+                return sent.map_err(task_error);
+            }
+            sent.map_err(task_error)?;
         }
         Ok(())
     }
 
     /// A dead letter keeps the record's bytes, headers and timestamp. Where personal data may be in
-    /// it, key and value are sealed together and the header says so.
+    /// it, key, value and headers are sealed together and a header says so. What is too large for the
+    /// topic that way is left where it lies: the dead letter says where, and that it has no payload.
     fn dead_letter(
         &self,
         producer: &mut dyn Producer,
@@ -128,29 +144,54 @@ impl<'a> Rejects<'a> {
         cause: &Cause<'_>,
     ) -> Result<(), Error> {
         let original = cause.original;
-        let mut headers = headers(cause, self.env.spec.common.dlq_headers);
-        let mut out = OutRecord::new(topic, original.value.as_deref());
+        let context = if self.env.spec.common.dlq_headers {
+            context_headers(cause)
+        } else {
+            Vec::new()
+        };
+        let mut out = OutRecord::new(topic, None);
         out.timestamp = Some(original.timestamp).filter(|timestamp| *timestamp >= 0);
         let sealed;
-        if self.seal {
+        let mut headers;
+        if self.seals() {
             sealed = self.seal(original)?;
-            headers.retain(|header| header.name.starts_with("__connect.errors."));
-            headers.push(Header {
-                name: SEALED_HEADER.into(),
-                value: None,
-            });
             out.value = Some(&sealed);
+            headers = context;
+            headers.push(mark(SEALED_HEADER));
         } else {
             out.key = original.key.as_deref();
+            out.value = original.value.as_deref();
+            headers = original.headers.clone();
+            headers.extend(context);
         }
         out.headers = &headers;
-        producer.send(out).map_err(task_error)
+        let sent = producer.send(out);
+        if is_too_large(&sent) {
+            let mut headers = context_headers(cause);
+            headers.push(mark(OMITTED_HEADER));
+            out.key = None;
+            out.value = None;
+            out.headers = &headers;
+            return producer.send(out).map_err(task_error);
+        }
+        sent.map_err(task_error)
     }
 
     fn seal(&self, original: &Message) -> Result<Vec<u8>, Error> {
         let keys = self.env.handle.block_on(self.env.services.keys())?;
         Ok(keys.seal(&crate::dead_letters::pack(original)))
     }
+}
+
+fn mark(name: &str) -> Header {
+    Header {
+        name: name.into(),
+        value: None,
+    }
+}
+
+fn is_too_large(sent: &penstock_broker::Result<()>) -> bool {
+    matches!(sent, Err(error) if error.kind == ErrorKind::TooLarge)
 }
 
 fn error_schema(env: &TaskEnv, reference: &str) -> Result<Arc<Schema>, Error> {

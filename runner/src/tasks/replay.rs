@@ -1,6 +1,7 @@
 //! A replayable source to topics, exactly once: records, dead letters and the source's position in
 //! one transaction. A second instance of the same task fences the first.
 
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use penstock_broker::{Message, Producer, ProducerSpec};
@@ -55,7 +56,7 @@ impl<'a> Replay<'a> {
             env,
             rejects: Rejects::new(env, &chain)?,
             chain,
-            writer: Writer::new(broker, key, value),
+            writer: Writer::new(env, key, value),
             producer,
         })
     }
@@ -63,6 +64,8 @@ impl<'a> Replay<'a> {
     fn run(&mut self, source: &mut dyn Source) -> Result<(), Error> {
         let env = self.env;
         loop {
+            let one_by_one = env.one_by_one.load(Ordering::Relaxed) > 0;
+            source.limit(one_by_one.then_some(1));
             let polled = env.handle.block_on(async {
                 tokio::select! {
                     biased;
@@ -75,6 +78,22 @@ impl<'a> Replay<'a> {
                 Some(batch) => self.take(batch?)?,
             }
         }
+    }
+
+    /// The position moves batch by batch. To stop at a record behind others of its batch, the task
+    /// begins anew and takes the records up to it one by one.
+    fn stop_at(&self, rejection: &Rejection, count: usize) -> Error {
+        let error = stop_error(rejection);
+        let left = &self.env.one_by_one;
+        if rejection.origin == 0 || left.load(Ordering::Relaxed) > 0 {
+            self.env.metrics.rejected();
+            return error;
+        }
+        left.store(count, Ordering::Relaxed);
+        Error::reconnect(format!(
+            "{} The records before it come first.",
+            error.message
+        ))
     }
 
     fn take(&mut self, batch: SourceBatch) -> Result<(), Error> {
@@ -109,9 +128,12 @@ impl<'a> Replay<'a> {
         let chain = &mut self.chain;
         let mut chained = env.retrying(async || chain.run(good.clone()).await)?;
         chained.rejected.extend(faults);
-        chained.rejected.extend(self.writer.encode(&chained.passed));
+        let unwritable = env
+            .handle
+            .block_on(self.writer.encode(&mut chained.passed))?;
+        chained.rejected.extend(unwritable);
         if let Some(rejection) = self.rejects.stop_at(&chained.rejected) {
-            return Err(stop_error(rejection));
+            return Err(self.stop_at(rejection, count));
         }
         let since = Instant::now();
         self.producer.begin().map_err(task_error)?;
@@ -133,6 +155,10 @@ impl<'a> Replay<'a> {
             .map_err(task_error)?;
         }
         self.commit()?;
+        // Only this thread counts it down.
+        let left = env.one_by_one.load(Ordering::Relaxed);
+        env.one_by_one
+            .store(left.saturating_sub(count), Ordering::Relaxed);
         for (_, reason) in &chained.filtered {
             env.metrics.filtered(reason);
         }
@@ -161,7 +187,7 @@ impl<'a> Replay<'a> {
             }
         }
         if let Some(rejection) = self.rejects.stop_at(&rejected) {
-            return Err(stop_error(rejection));
+            return Err(self.stop_at(rejection, originals.len()));
         }
         self.rejects
             .settle(self.producer.as_mut(), originals, &rejected)?;

@@ -146,21 +146,46 @@ impl<'a> SinkTask<'a> {
             self.progress.insert(partition, progress);
         }
         for Position { partition, offset } in held {
-            self.consumer
-                .seek(&partition.topic, partition.partition, offset)
-                .map_err(task_error)?;
-            let partition = TopicPartition::new(partition.topic, partition.partition);
-            self.progress.insert(
-                partition,
-                Progress {
-                    seen: offset,
-                    given: None,
-                    committed: offset,
-                },
-            );
+            self.check_held(&partition, offset)?;
+            let (topic, number) = (partition.topic, partition.partition);
+            let progress = self
+                .progress
+                .entry(TopicPartition::new(topic.clone(), number))
+                .or_default();
+            // Behind the group's offset lie only records that were not for the sink. Before it, the
+            // group has yet to learn what the sink holds: with the next flush.
+            if offset > progress.committed {
+                self.consumer
+                    .seek(&topic, number, offset)
+                    .map_err(task_error)?;
+                progress.seen = offset;
+                self.unflushed = true;
+            }
         }
         self.count_partitions();
         Ok(())
+    }
+
+    /// A sink that is ahead of its topic belongs to an earlier topic of that name.
+    fn check_held(
+        &self,
+        partition: &penstock_connect::TopicPartition,
+        offset: i64,
+    ) -> Result<(), Error> {
+        let (topic, number) = (&partition.topic, partition.partition);
+        let (_, high) = self
+            .env
+            .services
+            .broker
+            .watermarks(topic, number)
+            .map_err(task_error)?;
+        if offset <= high {
+            return Ok(());
+        }
+        Err(Error::never(format!(
+            "the sink has {topic}-{number} up to offset {offset}, but the topic ends at {high}: it was deleted and made \
+             anew, or belongs to another broker; move what the sink wrote out of the way to begin anew"
+        )))
     }
 
     fn revoked(&mut self, partitions: &[TopicPartition], lost: bool) -> Result<(), Error> {
@@ -211,7 +236,7 @@ impl<'a> SinkTask<'a> {
         chained
             .passed
             .retain(|record| stop.is_none_or(|stop| record.origin().index < stop));
-        let origins: Vec<usize> = chained
+        let mut origins: Vec<usize> = chained
             .passed
             .iter()
             .map(|record| record.origin().index)
@@ -219,16 +244,21 @@ impl<'a> SinkTask<'a> {
         env.metrics.wrote(origins.len());
         if !chained.passed.is_empty() {
             let refused = env.handle.block_on(self.sink.write(chained.passed))?;
-            chained
-                .rejected
-                .extend(refused.into_iter().filter_map(|(index, error)| {
-                    let origin = *origins.get(index)?;
-                    Some(Rejection {
-                        origin,
-                        error,
-                        stage: "sink".to_owned(),
-                    })
-                }));
+            let mut taken = vec![true; origins.len()];
+            for (index, error) in refused {
+                let Some(origin) = origins.get(index) else {
+                    continue;
+                };
+                taken[index] = false;
+                chained.rejected.push(Rejection {
+                    origin: *origin,
+                    error,
+                    stage: "sink".to_owned(),
+                });
+            }
+            // The sink's position does not tell of what it refused.
+            let mut taken = taken.into_iter();
+            origins.retain(|_| taken.next().unwrap_or(false));
             if let Some(rejection) = self.rejects.stop_at(&chained.rejected)
                 && stop.is_none_or(|stop| rejection.origin < stop)
             {
@@ -300,12 +330,13 @@ impl<'a> SinkTask<'a> {
 
     fn flush(&mut self, reason: FlushReason) -> Result<(), Error> {
         self.last_flush = Instant::now();
-        let positions = self.env.handle.block_on(self.sink.flush(reason))?;
+        // Dead letters first: a sink that holds its own position would go on behind them after a kill.
         if let Some(producer) = &mut self.producer {
             for delivery in producer.flush(DEAD_LETTER_TIMEOUT).map_err(task_error)? {
                 delivery.map_err(task_error)?;
             }
         }
+        let positions = self.env.handle.block_on(self.sink.flush(reason))?;
         let mut offsets = Vec::new();
         for (partition, progress) in &mut self.progress {
             let durable = positions

@@ -1,16 +1,17 @@
 //! Supervision: a task that fails for a passing reason, or panics, is started again after a pause;
 //! one that cannot go on stays FAILED. A panic in a plugin never takes the worker.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use penstock_connect::{Error, Retry};
 use rand::Rng;
 
-use super::{TaskEnv, broadcast, pipeline, push, replay, sink};
+use super::{TaskEnv, broadcast, pipeline, push, replay, sink, task_error};
 use crate::plugins::Kind;
 use crate::status::State;
+use crate::{panics, topics};
 
 /// A task that ran this long counts as well again: its next failure waits the shortest pause.
 const WELL: Duration = Duration::from_secs(60);
@@ -37,7 +38,7 @@ fn supervise(env: &TaskEnv) {
                 return;
             }
             Ok(Err(error)) => error,
-            Err(panic) => Error::reconnect(format!("the task panicked: {}", panic_text(&*panic))),
+            Err(_) => Error::reconnect(format!("the task panicked: {}", panics::last())),
         };
         env.metrics.failed();
         let connector = &*env.context.connector;
@@ -71,6 +72,10 @@ fn supervise(env: &TaskEnv) {
 }
 
 fn run(env: &TaskEnv) -> Result<(), Error> {
+    if env.topics_missing.load(Ordering::Relaxed) {
+        topics::make(&env.services, &env.spec).map_err(task_error)?;
+        env.topics_missing.store(false, Ordering::Relaxed);
+    }
     match env.spec.kind {
         Kind::Pipeline => pipeline::run(env),
         Kind::Source => {
@@ -108,13 +113,4 @@ fn trace(error: &Error) -> String {
         source = cause.source();
     }
     text
-}
-
-/// Where a panic was, never its text: that may hold a value of the record at hand.
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    // Assertion texts of libraries are literals in nearly all cases; only those are shown.
-    panic.downcast_ref::<&'static str>().map_or_else(
-        || "its message is withheld, since it may hold a value of a record".to_owned(),
-        |text| (*text).to_owned(),
-    )
 }

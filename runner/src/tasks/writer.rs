@@ -5,18 +5,24 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use penstock_broker::{Broker, ErrorKind, Header, OutRecord, Producer};
+use penstock_broker::{ErrorKind, Header, OutRecord, Producer};
 use penstock_connect::{Error, Placement, Record, RecordError, RecordErrorKind};
 
-use super::task_error;
+use super::registrar::Registrar;
+use super::{TaskEnv, task_error};
 use crate::chain::Rejection;
+use crate::config::ConnectorSpec;
 use crate::converters::Converter;
+use crate::services::Services;
+use crate::topics;
 
 /// Turns records into what a producer sends. Its buffers are reused from batch to batch.
 pub(super) struct Writer {
-    broker: Arc<dyn Broker>,
+    services: Arc<Services>,
+    spec: Arc<ConnectorSpec>,
     key: Converter,
     value: Converter,
+    registrar: Registrar,
     partitions: HashMap<Arc<str>, i32>,
     bytes: Vec<u8>,
     encoded: Vec<Option<Encoded>>,
@@ -30,11 +36,17 @@ struct Encoded {
 }
 
 impl Writer {
-    pub(super) fn new(broker: Arc<dyn Broker>, key: Converter, value: Converter) -> Self {
+    pub(super) fn new(env: &TaskEnv, key: Converter, value: Converter) -> Self {
         Self {
-            broker,
+            services: env.services.clone(),
+            spec: env.spec.clone(),
             key,
             value,
+            registrar: Registrar::new(
+                env.services.registry.clone(),
+                env.spec.key_naming,
+                env.spec.value_naming,
+            ),
             partitions: HashMap::new(),
             bytes: Vec::new(),
             encoded: Vec::new(),
@@ -42,12 +54,13 @@ impl Writer {
         }
     }
 
-    /// Encodes a batch; says which records the converters do not take.
-    pub(super) fn encode(&mut self, records: &[Record]) -> Vec<Rejection> {
+    /// Encodes a batch; says which records the converters do not take. Schemas that have no id yet
+    /// are registered first.
+    pub(super) async fn encode(&mut self, records: &mut [Record]) -> Result<Vec<Rejection>, Error> {
+        let mut rejected = self.registrar.register(records).await?;
         self.bytes.clear();
         self.encoded.clear();
-        let mut rejected = Vec::new();
-        for record in records {
+        for record in records.iter() {
             let encoded = self.encode_one(record).map_err(|(stage, error)| {
                 let origin = record.origin().index;
                 rejected.push(Rejection {
@@ -58,7 +71,7 @@ impl Writer {
             });
             self.encoded.push(encoded.ok());
         }
-        rejected
+        Ok(rejected)
     }
 
     fn encode_one(&mut self, record: &Record) -> Result<Encoded, (&'static str, RecordError)> {
@@ -114,7 +127,14 @@ impl Writer {
             headers: &self.headers,
             timestamp: record.timestamp,
         };
-        match producer.send(out) {
+        let mut sent = producer.send(out);
+        if let Err(error) = &sent
+            && error.kind == ErrorKind::UnknownTopic
+        {
+            make_topic(&self.services, &self.spec, &record.topic)?;
+            sent = producer.send(out);
+        }
+        match sent {
             Ok(()) => Ok(None),
             Err(error) if error.kind == ErrorKind::TooLarge => Ok(Some(Rejection {
                 origin: record.origin().index,
@@ -134,11 +154,21 @@ impl Writer {
         if let Some(count) = self.partitions.get(topic) {
             return Ok(*count);
         }
-        let info = self.broker.topic(topic).map_err(task_error)?;
+        let broker = &self.services.broker;
+        let mut info = broker.topic(topic).map_err(task_error)?;
+        if info.is_none() {
+            make_topic(&self.services, &self.spec, topic)?;
+            info = broker.topic(topic).map_err(task_error)?;
+        }
         let info =
             info.ok_or_else(|| Error::backoff(format!("topic {topic} does not exist (yet)")))?;
         let count = info.partitions.max(1);
         self.partitions.insert(topic.clone(), count);
         Ok(count)
     }
+}
+
+/// Makes a topic that a transform chose and that is not there.
+fn make_topic(services: &Services, spec: &ConnectorSpec, topic: &str) -> Result<(), Error> {
+    topics::make_missing(services, spec, &[topic.to_owned()]).map_err(task_error)
 }

@@ -1,0 +1,207 @@
+//! What runs: connectors with their tasks, started and stopped. The lock is held for moments only, so
+//! that whoever looks never waits for whoever changes.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use penstock_connect::TaskContext;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use super::{Connectors, Settled};
+use crate::config::ConnectorSpec;
+use crate::metrics::{Side, TaskMetrics};
+use crate::plugins::Kind;
+use crate::status::{State, TaskStatus};
+use crate::tasks::{self, TaskEnv};
+
+/// All connectors by name.
+#[derive(Default)]
+pub(super) struct Running {
+    connectors: Mutex<BTreeMap<String, Connector>>,
+    /// The worker stops: nothing is started any more.
+    closing: AtomicBool,
+}
+
+/// One connector and its tasks.
+pub(super) struct Connector {
+    pub(super) settled: Settled,
+    pub(super) tasks: Vec<Arc<Task>>,
+}
+
+/// One task and its thread.
+pub(super) struct Task {
+    pub(super) status: TaskStatus,
+    pub(super) metrics: Arc<TaskMetrics>,
+    stop: CancellationToken,
+    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+impl Running {
+    pub(super) fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Connector>> {
+        self.connectors
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The tasks of a connector, of those that `which` picks by number and status.
+    pub(super) fn tasks(
+        &self,
+        name: &str,
+        which: impl Fn(usize, &Task) -> bool,
+    ) -> Vec<(usize, Arc<Task>)> {
+        let connectors = self.lock();
+        let tasks = connectors.get(name).into_iter().flat_map(|c| &c.tasks);
+        tasks
+            .enumerate()
+            .filter(|(number, task)| which(*number, task))
+            .map(|(number, task)| (number, task.clone()))
+            .collect()
+    }
+}
+
+impl Connectors {
+    /// Puts a connector in place of the one of its name, whose tasks have been stopped, and starts
+    /// its own. `topics_missing`: its topics could not be made yet, so its tasks do that first.
+    pub(super) fn install(&self, settled: Settled, topics_missing: bool) -> std::io::Result<()> {
+        let mut connectors = self.running.lock();
+        let mut started = Ok(());
+        let mut running = Vec::new();
+        if settled.state == State::Running {
+            for number in 0..settled.spec.common.tasks_max {
+                match self.start_task(&settled.spec, number, topics_missing) {
+                    Ok(task) => running.extend(task),
+                    Err(error) => started = Err(error),
+                }
+            }
+            self.metrics.connector_started(started.is_ok());
+        }
+        let connector = Connector {
+            settled,
+            tasks: running,
+        };
+        connectors.insert(connector.settled.spec.common.name.clone(), connector);
+        self.share_out(&connectors);
+        started
+    }
+
+    /// Takes a connector out whose tasks have been stopped.
+    pub(super) fn uninstall(&self, name: &str) {
+        let mut connectors = self.running.lock();
+        connectors.remove(name);
+        self.share_out(&connectors);
+    }
+
+    fn share_out(&self, connectors: &BTreeMap<String, Connector>) {
+        let specs = connectors
+            .values()
+            .map(|connector| &*connector.settled.spec);
+        self.services.set_connectors(specs);
+    }
+
+    /// Starts tasks in the place of ones that have been stopped.
+    pub(super) fn replace(&self, name: &str, numbers: &[usize]) -> std::io::Result<()> {
+        let mut connectors = self.running.lock();
+        let Some(connector) = connectors.get_mut(name) else {
+            return Ok(());
+        };
+        for number in numbers {
+            let task = self.start_task(&connector.settled.spec, *number, true)?;
+            if let (Some(task), Some(place)) = (task, connector.tasks.get_mut(*number)) {
+                *place = task;
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts a task; none any more once the worker stops.
+    fn start_task(
+        &self,
+        spec: &Arc<ConnectorSpec>,
+        number: usize,
+        topics_missing: bool,
+    ) -> std::io::Result<Option<Arc<Task>>> {
+        if self.running.closing.load(Ordering::Acquire) {
+            return Ok(None);
+        }
+        let context = TaskContext {
+            connector: spec.common.name.as_str().into(),
+            task: number,
+            tasks: spec.common.tasks_max,
+            metrics: self.services.metrics.clone(),
+        };
+        let side = match spec.kind {
+            Kind::Source => Side::Source,
+            Kind::Pipeline | Kind::Sink => Side::Sink,
+        };
+        let status = TaskStatus::default();
+        let stop = CancellationToken::new();
+        let metrics = Arc::new(TaskMetrics::new(&context, side));
+        let thread = tasks::spawn(TaskEnv {
+            spec: spec.clone(),
+            metrics: metrics.clone(),
+            context,
+            services: self.services.clone(),
+            plugins: self.plugins.clone(),
+            status: status.clone(),
+            stop: stop.clone(),
+            handle: Handle::current(),
+            topics_missing: AtomicBool::new(topics_missing),
+            one_by_one: AtomicUsize::new(0),
+            stop_before: Mutex::default(),
+        });
+        self.metrics.task_started(thread.is_ok());
+        Ok(Some(Arc::new(Task {
+            status,
+            metrics,
+            stop,
+            thread: Mutex::new(Some(thread?)),
+        })))
+    }
+
+    /// Stops tasks; waits for them, at most the configured time.
+    pub(super) async fn stop(&self, tasks: impl IntoIterator<Item = Arc<Task>>) {
+        let tasks: Vec<_> = tasks.into_iter().collect();
+        for task in &tasks {
+            task.stop.cancel();
+        }
+        let until = Instant::now() + self.services.worker.shutdown_timeout.0;
+        for task in tasks {
+            let thread = task
+                .thread
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take();
+            let Some(thread) = thread else { continue };
+            while !thread.is_finished() && Instant::now() < until {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            if thread.is_finished() {
+                // Supervision catches panics: there is nothing to learn from the result.
+                let _ = thread.join();
+            } else {
+                let name = thread.thread().name().unwrap_or_default();
+                tracing::warn!("task {name} did not stop in time and is given up");
+            }
+        }
+    }
+
+    /// Stops everything: sources first, so that what they took in can flow on.
+    pub(crate) async fn stop_all(&self) {
+        self.running.closing.store(true, Ordering::Release);
+        for kind in [Kind::Source, Kind::Pipeline, Kind::Sink] {
+            let tasks: Vec<_> = {
+                let connectors = self.running.lock();
+                let of_kind = connectors
+                    .values()
+                    .filter(|connector| connector.settled.spec.kind == kind);
+                of_kind
+                    .flat_map(|connector| connector.tasks.iter().cloned())
+                    .collect()
+            };
+            self.stop(tasks).await;
+        }
+    }
+}
