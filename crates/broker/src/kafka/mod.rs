@@ -66,6 +66,9 @@ const CONSUMER: &[(&str, &str)] = &[
     ("enable.partition.eof", "false"),
     ("allow.auto.create.topics", "false"),
     ("partition.assignment.strategy", "cooperative-sticky"),
+    // A killed member's partitions are taken over after this time; heartbeats come from a thread of
+    // librdkafka's own, so a busy task does not miss them.
+    ("session.timeout.ms", "10000"),
     ("auto.offset.reset", "earliest"),
     // How long fetching rests once the prefetch is full: the default of 1 s starves a small one.
     ("fetch.queue.backoff.ms", "20"),
