@@ -261,10 +261,12 @@ impl Follower {
     }
 
     fn reader_spec(&self) -> ReaderSpec {
+        // A partition that is added, or has a new leader, waits for the end of the fetch under way.
+        let overrides = BTreeMap::from([("fetch.max.wait.ms".to_owned(), "50".to_owned())]);
         ReaderSpec {
             poll_bytes: POLL_BYTES,
             prefetch_bytes: POLL_BYTES,
-            overrides: BTreeMap::new(),
+            overrides,
             ..ReaderSpec::new(self.shared.config.client_id.clone())
         }
     }

@@ -1,6 +1,10 @@
 //! The local copy of the keys topic: its live records and how far they are read, in one embedded store.
 //! Keys stay wrapped in it.
 
+mod entries;
+mod tables;
+mod view;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -8,18 +12,19 @@ use std::sync::{Arc, PoisonError, RwLock};
 use penstock_broker::Message;
 use redb::backends::InMemoryBackend;
 use redb::{
-    Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, Table, TableDefinition,
+    Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
     WriteTransaction,
 };
 
+use tables::Tables;
+pub(crate) use view::View;
+
 use crate::error::KeyError;
-use crate::fold::{self, Change, Entry, EntryKind, Standing};
 use crate::link::KeyLink;
-use crate::mac::Digest;
 use crate::record::{FormatError, MARKER_KEY, Value};
 
 type Bytes16 = &'static [u8; 16];
-/// Scope → its live records, see [`encode_entries`].
+/// Scope → its live records, see [`entries`].
 const SCOPES: TableDefinition<'_, Bytes16, &[u8]> = TableDefinition::new("scopes");
 /// Link → broker's stamp and value of the live record.
 const RECORDS: TableDefinition<'_, Bytes16, (i64, &[u8])> = TableDefinition::new("records");
@@ -31,7 +36,6 @@ const POSITIONS: TableDefinition<'_, i32, i64> = TableDefinition::new("positions
 const META: TableDefinition<'_, &str, &str> = TableDefinition::new("meta");
 
 const FORMAT: &str = "1";
-const ENTRY_BYTES: usize = 41;
 
 /// The local copy. One process at a time.
 pub(crate) struct LocalStore {
@@ -291,162 +295,6 @@ fn clear(database: &Database, topic: &str) -> Result<(), redb::Error> {
     Ok(())
 }
 
-struct Tables<'t> {
-    scopes: Table<'t, Bytes16, &'static [u8]>,
-    records: Table<'t, Bytes16, (i64, &'static [u8])>,
-    voids: Table<'t, Bytes16, i64>,
-}
-
-impl Tables<'_> {
-    fn put(
-        &mut self,
-        link: KeyLink,
-        message: &Message,
-        value: &Value<'_>,
-        bytes: &[u8],
-        folded: &mut Folded,
-    ) -> Result<(), redb::Error> {
-        let Some(scope) = value.scope() else {
-            return Ok(());
-        };
-        let kind = match value {
-            Value::Barrier { .. } => EntryKind::Barrier,
-            _ => EntryKind::Candidate,
-        };
-        let entry = Entry {
-            link,
-            kind,
-            offset: message.offset,
-            appended: message.timestamp,
-            window: value.window(),
-        };
-        let mut live = self.live(&scope)?;
-        if kind == EntryKind::Barrier {
-            folded.retired.extend(live.iter().map(|entry| entry.link));
-        }
-        fold::apply(&mut live, Change::Put(entry));
-        self.scopes
-            .insert(&scope, encode_entries(&live).as_slice())?;
-        self.records.insert(&link.0, (message.timestamp, bytes))?;
-        if fold::standings(&live).last() == Some(&Standing::Void) {
-            self.voids.insert(&link.0, message.timestamp)?;
-        } else {
-            self.voids.remove(&link.0)?;
-        }
-        Ok(())
-    }
-
-    fn remove(&mut self, link: KeyLink, folded: &mut Folded) -> Result<(), redb::Error> {
-        let scope = match self.records.remove(&link.0)? {
-            Some(record) => Value::decode(record.value().1)
-                .ok()
-                .and_then(|value| value.scope()),
-            // Compaction was faster than this reader, or it is the second tombstone.
-            None => return Ok(()),
-        };
-        let Some(scope) = scope else { return Ok(()) };
-        folded.removed.push(link);
-        if self.voids.remove(&link.0)?.is_none() {
-            folded.retired.push(link);
-        }
-        let mut live = self.live(&scope)?;
-        fold::apply(&mut live, Change::Remove(link));
-        if live.is_empty() {
-            self.scopes.remove(&scope)?;
-        } else {
-            self.scopes
-                .insert(&scope, encode_entries(&live).as_slice())?;
-        }
-        Ok(())
-    }
-
-    fn live(&self, scope: &Digest) -> Result<Vec<Entry>, redb::Error> {
-        Ok(self
-            .scopes
-            .get(scope)?
-            .map_or_else(Vec::new, |bytes| decode_entries(bytes.value())))
-    }
-}
-
-/// The local copy at one moment.
-pub(crate) struct View<'s> {
-    store: &'s LocalStore,
-    read: ReadTransaction,
-}
-
-impl View<'_> {
-    /// The live records of a scope, by offset.
-    pub(crate) fn live(&self, scope: &Digest) -> Result<Vec<Entry>, KeyError> {
-        self.store.run(|| {
-            let table = self.read.open_table(SCOPES)?;
-            Ok(table
-                .get(scope)?
-                .map_or_else(Vec::new, |bytes| decode_entries(bytes.value())))
-        })
-    }
-
-    /// The live record with this link.
-    pub(crate) fn record(&self, link: KeyLink) -> Result<Option<Stored>, KeyError> {
-        self.store.run(|| {
-            let table = self.read.open_table(RECORDS)?;
-            Ok(table.get(&link.0)?.map(|record| {
-                let (appended, value) = record.value();
-                Stored {
-                    appended,
-                    value: value.to_vec(),
-                }
-            }))
-        })
-    }
-
-    /// Candidates that landed void before `before` (broker's clock), at most `limit`.
-    pub(crate) fn voids(&self, before: i64, limit: usize) -> Result<Vec<KeyLink>, KeyError> {
-        self.store.run(|| {
-            let mut voids = Vec::new();
-            for entry in self.read.open_table(VOIDS)?.iter()? {
-                let (link, appended) = entry?;
-                if appended.value() < before && voids.len() < limit {
-                    voids.push(KeyLink(*link.value()));
-                }
-            }
-            Ok(voids)
-        })
-    }
-
-    /// Goes through all live records, until `each` returns false.
-    pub(crate) fn each_record(
-        &self,
-        mut each: impl FnMut(KeyLink, i64, &[u8]) -> bool,
-    ) -> Result<(), KeyError> {
-        self.store.run(|| {
-            for entry in self.read.open_table(RECORDS)?.iter()? {
-                let (link, record) = entry?;
-                let (appended, value) = record.value();
-                if !each(KeyLink(*link.value()), appended, value) {
-                    break;
-                }
-            }
-            Ok(())
-        })
-    }
-
-    /// Goes through all scopes and their live records, until `each` returns false.
-    pub(crate) fn each_scope(
-        &self,
-        mut each: impl FnMut(&Digest, &[Entry]) -> bool,
-    ) -> Result<(), KeyError> {
-        self.store.run(|| {
-            for entry in self.read.open_table(SCOPES)?.iter()? {
-                let (scope, bytes) = entry?;
-                if !each(scope.value(), &decode_entries(bytes.value())) {
-                    break;
-                }
-            }
-            Ok(())
-        })
-    }
-}
-
 fn make_tables(write: &WriteTransaction) -> Result<(), redb::Error> {
     write.open_table(SCOPES)?;
     write.open_table(RECORDS)?;
@@ -454,43 +302,6 @@ fn make_tables(write: &WriteTransaction) -> Result<(), redb::Error> {
     write.open_table(POSITIONS)?;
     write.open_table(META)?;
     Ok(())
-}
-
-/// Link 16, kind u8, offset i64, stamp i64, window i64, little endian; one after the other by offset.
-fn encode_entries(live: &[Entry]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(live.len() * ENTRY_BYTES);
-    for entry in live {
-        bytes.extend_from_slice(&entry.link.0);
-        bytes.push(u8::from(entry.kind == EntryKind::Barrier));
-        bytes.extend_from_slice(&entry.offset.to_le_bytes());
-        bytes.extend_from_slice(&entry.appended.to_le_bytes());
-        bytes.extend_from_slice(&entry.window.to_le_bytes());
-    }
-    bytes
-}
-
-fn decode_entries(bytes: &[u8]) -> Vec<Entry> {
-    let integer = |bytes: &[u8]| {
-        let mut array = [0; 8];
-        array.copy_from_slice(bytes);
-        i64::from_le_bytes(array)
-    };
-    let entry = |bytes: &[u8]| {
-        let mut link = [0; 16];
-        link.copy_from_slice(&bytes[..16]);
-        Entry {
-            link: KeyLink(link),
-            kind: if bytes[16] == 0 {
-                EntryKind::Candidate
-            } else {
-                EntryKind::Barrier
-            },
-            offset: integer(&bytes[17..25]),
-            appended: integer(&bytes[25..33]),
-            window: integer(&bytes[33..41]),
-        }
-    };
-    bytes.chunks_exact(ENTRY_BYTES).map(entry).collect()
 }
 
 fn is_damaged(error: &redb::Error) -> bool {
