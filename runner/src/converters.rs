@@ -282,7 +282,133 @@ fn unwrap_envelope(bytes: &Bytes) -> Result<Option<Payload>, RecordError> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::sync::Arc;
+
+    use penstock_formats::Schema;
+    use penstock_registry::RegistryConfig;
+
     use super::*;
+
+    fn registry() -> RegistryClient {
+        // Never asked: `read` only looks into its cache.
+        RegistryClient::new(RegistryConfig::new(["http://127.0.0.1:9"])).unwrap()
+    }
+
+    fn converter(class: &str, settings: &[(&str, &str)]) -> Result<Converter, String> {
+        let mut problems = Vec::new();
+        let mut given = Settings::from_pairs("test", settings.iter().copied());
+        let converter = Converter::parse(Some(class), given.take_prefix(""), &mut problems);
+        converter.ok_or_else(|| problems[0].to_string())
+    }
+
+    fn text_of(converter: Converter, payload: &Payload) -> Result<String, RecordError> {
+        let mut out = Vec::new();
+        converter
+            .write(payload, &mut out)
+            .map(|()| String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn java_names_and_short_names_mean_the_same() {
+        for (java, short) in [
+            ("io.confluent.connect.avro.AvroConverter", "Avro"),
+            (
+                "io.confluent.connect.json.JsonSchemaConverter",
+                "JsonSchema",
+            ),
+            ("org.apache.kafka.connect.json.JsonConverter", "Json"),
+            ("org.apache.kafka.connect.storage.StringConverter", "String"),
+            (
+                "org.apache.kafka.connect.converters.ByteArrayConverter",
+                "ByteArray",
+            ),
+        ] {
+            assert_eq!(converter(java, &[]), converter(short, &[]), "{java}");
+        }
+        let problem = converter("Avor", &[]).unwrap_err();
+        assert!(
+            problem.ends_with("unknown converter Avor; did you mean Avro?"),
+            "{problem}"
+        );
+        assert!(converter("Json", &[("schemas.enable", "maybe")]).is_err());
+    }
+
+    #[test]
+    fn json_is_wrapped_and_unwrapped_where_schemas_are_enabled() {
+        let wrapped = converter("Json", &[]).unwrap();
+        let bare = converter("Json", &[("schemas.enable", "false")]).unwrap();
+        let payload = Payload::new(&br#"{"a":1}"#[..], Encoding::Json);
+        let text = text_of(wrapped, &payload).unwrap();
+        assert_eq!(text, r#"{"schema":null,"payload":{"a":1}}"#);
+        let read = wrapped
+            .read(&registry(), None, &Bytes::from(text))
+            .unwrap()
+            .unwrap();
+        assert_eq!(read.bytes(), &br#"{"a":1}"#[..]);
+        assert_eq!(text_of(bare, &read).unwrap(), r#"{"a":1}"#);
+        let error = wrapped
+            .read(&registry(), None, &Bytes::from_static(b"{nonsense"))
+            .unwrap_err();
+        assert!(error.message.contains("schemas.enable=true"), "{error}");
+    }
+
+    #[test]
+    fn without_a_converter_json_is_json_and_other_bytes_stay_bytes() {
+        for (bytes, json) in [(&b" {\"a\":1}"[..], true), (b"plain", false), (b"", false)] {
+            let payload = Converter::Auto
+                .read(&registry(), None, &Bytes::copy_from_slice(bytes))
+                .unwrap()
+                .unwrap();
+            assert_eq!(
+                matches!(payload.encoding(), Encoding::Json),
+                json,
+                "{bytes:?}"
+            );
+            assert_eq!(
+                text_of(Converter::Auto, &payload).unwrap().as_bytes(),
+                bytes
+            );
+        }
+    }
+
+    #[test]
+    fn a_record_of_an_unknown_schema_is_rejected_with_the_id() {
+        let framed = Bytes::from_static(&[0, 0, 0, 0, 7, 1]);
+        for converter in [Converter::Auto, Converter::Registry(SchemaKind::Avro)] {
+            assert_eq!(
+                converter.schema_named(None, &framed),
+                Some(SchemaRefId::Id(7))
+            );
+            let error = converter.read(&registry(), None, &framed).unwrap_err();
+            assert_eq!(error.message, "the registry has no schema with id 7");
+        }
+        let error = Converter::Registry(SchemaKind::Avro).read(
+            &registry(),
+            None,
+            &Bytes::from_static(b"{}"),
+        );
+        assert!(
+            error
+                .unwrap_err()
+                .message
+                .contains("not in Confluent framing")
+        );
+    }
+
+    #[test]
+    fn a_known_schema_keeps_its_id_whatever_converter_writes_it() {
+        let schema = Schema::avro("\"string\"", &[]).unwrap().with_id(258, None);
+        let payload = Payload::new(&b"\x04hi"[..], Encoding::Registered(Arc::new(schema)));
+        for converter in [Converter::Auto, Converter::Registry(SchemaKind::Json)] {
+            let mut out = Vec::new();
+            converter.write(&payload, &mut out).unwrap();
+            assert_eq!(out, b"\x00\x00\x00\x01\x02\x04hi");
+        }
+        assert_eq!(text_of(Converter::Text, &payload).unwrap(), "\"hi\"");
+        assert!(text_of(Converter::Bytes, &payload).is_err());
+        let text = Payload::new(&b"hi"[..], Encoding::Text);
+        assert!(text_of(Converter::Registry(SchemaKind::Avro), &text).is_err());
+    }
 
     #[test]
     fn an_envelope_gives_its_payload_a_null_or_an_error() {
