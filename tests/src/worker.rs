@@ -1,7 +1,7 @@
 //! A running `penstock run`.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,21 @@ impl Worker {
         arguments: &[String],
         variables: &[(&str, &str)],
     ) -> Self {
-        let mut command = Command::new(penstock());
+        Self::spawn_program(&penstock(), deployment, arguments, variables)
+    }
+
+    /// As [`Worker::spawn`], for a program that holds other plugins.
+    ///
+    /// # Panics
+    /// When the program is not there.
+    #[must_use]
+    pub fn spawn_program(
+        program: &Path,
+        deployment: &Deployment,
+        arguments: &[String],
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let mut command = Command::new(program);
         command
             .args(arguments)
             .current_dir(deployment.path())
@@ -68,6 +82,12 @@ impl Worker {
             );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// The process, for signals.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Everything that workers of this folder have printed.

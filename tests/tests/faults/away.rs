@@ -1,0 +1,110 @@
+//! The schema registry goes away and comes back: what needs it waits, nothing is lost, nobody restarts
+//! anything by hand.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use penstock_tests::events::{demo, demo_avro};
+use penstock_tests::{Estate, eventually};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::{bare, framed, log, numbers, reaches, register};
+
+/// A way to the registry that can be cut.
+struct Wire {
+    port: u16,
+    cut: Arc<AtomicBool>,
+}
+
+impl Wire {
+    async fn to(address: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let cut = Arc::new(AtomicBool::new(true));
+        let is_cut = cut.clone();
+        tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                if is_cut.load(Ordering::Relaxed) {
+                    continue;
+                }
+                let address = address.clone();
+                tokio::spawn(async move {
+                    let mut far = TcpStream::connect(address).await.unwrap();
+                    // Either end may close it.
+                    let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+                });
+            }
+        });
+        Self { port, cut }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_registry_that_is_away_is_waited_for() {
+    const RECORDS: usize = 50;
+    let estate = Estate::kafka().await;
+    let deployment = bare(&estate);
+    let id = register(&estate, &deployment, "streammachine.demo.1.0.2").await;
+    let broker = log::open(&estate, &deployment);
+    let records: Vec<log::Out> = (0..RECORDS)
+        .map(|_| {
+            (
+                0,
+                None,
+                Some(framed(id, &demo_avro(&demo("a session", &[])))),
+            )
+        })
+        .collect();
+    log::fill(&*broker, "in", 1, &records);
+
+    let registry = reqwest::Url::parse(estate.registry_url().unwrap()).unwrap();
+    let address = format!("127.0.0.1:{}", registry.port().unwrap());
+    let wire = Wire::to(address).await;
+    // A worker that does not need the registry to start, only to read.
+    deployment.write(
+        "worker.properties",
+        &format!(
+            "data.dir=data\nlisteners=http://127.0.0.1:8083\nbootstrap.servers={}\n\
+             schema.registry.url=http://127.0.0.1:{}{}\ntask.restart.delay.max.ms=1000\n",
+            estate.bootstrap_servers().unwrap(),
+            wire.port,
+            registry.path(),
+        ),
+    );
+    for (name, patience) in [("patient", 30_000), ("anew", 0)] {
+        deployment.write(
+            &format!("{name}.properties"),
+            &format!(
+                "name={name}\nconnector.class=FileSink\ntopics=in\n\
+                 file=out/{name}-{{topic}}-{{partition}}.jsonl\nerrors.retry.timeout={patience}\n\
+                 value.converter=io.confluent.connect.avro.AvroConverter\n"
+            ),
+        );
+    }
+    let mut worker = deployment.start().await;
+    let status = reaches(&worker, "anew", "RESTARTING").await;
+    let trace = status["trace"].as_str().unwrap();
+    assert!(trace.contains(&format!("id {id}")), "{trace}");
+    eventually("a retry in place", async || {
+        let name = "kafka_connect_task_error_metrics_total_retries";
+        let retries = numbers::of_task(&worker, name, "patient").await;
+        (retries > Some(0.0)).then_some(())
+    })
+    .await;
+    // Waiting is not failing.
+    assert_eq!(worker.get("/health").await.status(), 200);
+    for name in ["patient", "anew"] {
+        assert!(deployment.output(&format!("{name}-in")).is_empty());
+    }
+    wire.cut.store(false, Ordering::Relaxed);
+    for name in ["patient", "anew"] {
+        let topic = format!("{name}-in");
+        eventually(&topic, async || {
+            (deployment.output(&topic).len() == RECORDS).then_some(())
+        })
+        .await;
+        reaches(&worker, name, "RUNNING").await;
+    }
+    assert!(worker.is_running());
+    assert!(worker.stop().success());
+}

@@ -1,0 +1,73 @@
+//! What the runner promises when things go wrong: bad records, servers that are away, processes that
+//! are stopped, killed or frozen, and plugins that panic.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod away;
+mod changes;
+mod contracts;
+mod intake;
+mod log;
+mod numbers;
+mod plugins;
+mod rejects;
+mod source;
+mod zombies;
+
+use penstock_tests::{Deployment, Estate, Worker, eventually};
+use serde_json::Value;
+
+/// The folder of the demo with nothing but its worker.
+fn bare(estate: &Estate) -> Deployment {
+    let deployment = estate.deploy("demo");
+    for file in ["gateway", "demo-2", "files", "egress"] {
+        deployment.remove(&format!("{file}.properties"));
+    }
+    deployment
+}
+
+/// The folder without contracts, so that nothing counts as personal.
+fn without_contracts(estate: &Estate) -> Deployment {
+    let deployment = bare(estate);
+    deployment.remove("contracts/streammachine/example/1.3.0.json");
+    deployment
+}
+
+/// Lets a worker register the folder's schemas once, and returns the id of one.
+async fn register(estate: &Estate, deployment: &Deployment, subject: &str) -> u32 {
+    let worker = deployment.start().await;
+    let registry = estate
+        .registry_url()
+        .map_or_else(|| deployment.registry(), str::to_owned);
+    let url = format!("{registry}/subjects/{subject}/versions/latest");
+    let version: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
+    let id = version["id"].as_u64().unwrap();
+    assert!(worker.stop().success());
+    u32::try_from(id).unwrap()
+}
+
+/// A payload with the prefix that names its schema.
+fn framed(id: u32, payload: &[u8]) -> Vec<u8> {
+    [&[0], &id.to_be_bytes()[..], payload].concat()
+}
+
+/// Waits until a worker answers, healthy or not.
+async fn answers(deployment: &Deployment) {
+    eventually("an answer of the worker", async || {
+        reqwest::get(format!("{}/", deployment.rest())).await.ok()
+    })
+    .await;
+}
+
+async fn task(worker: &Worker, connector: &str) -> Value {
+    let path = format!("/connectors/{connector}/tasks/0/status");
+    worker.get(&path).await.json().await.unwrap()
+}
+
+/// Waits until the first task of a connector is in a state; returns its status.
+async fn reaches(worker: &Worker, connector: &str, state: &str) -> Value {
+    eventually(&format!("{connector} in state {state}"), async || {
+        let task = task(worker, connector).await;
+        (task["state"] == state).then_some(task)
+    })
+    .await
+}
