@@ -108,12 +108,13 @@ impl Reader for EmbeddedReader {
         partitions: &[TopicPartition],
         timestamp: i64,
     ) -> Result<Vec<TopicPartitionOffset>> {
-        let mut snapshot = Snapshot::new(&self.log.store);
         partitions
             .iter()
             .map(|wanted| {
                 let topic = self.log.topics.expect(&wanted.topic)?;
                 let extent = topic.partition(wanted.partition)?.extent();
+                // Taken after the extent: the log shows at least what the extent covers.
+                let mut snapshot = Snapshot::new(&self.log.store);
                 let mut at = extent.low;
                 let mut found = None;
                 while let Some((base, entry)) = snapshot

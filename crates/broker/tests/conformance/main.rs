@@ -46,6 +46,7 @@ conformance! {
     readers:
         a_reader_starts_where_it_is_told,
         a_waiting_reader_is_woken,
+        nothing_is_missed_of_a_partition_that_grows_while_another_is_read,
         polls_end_at_their_limits;
     groups:
         a_group_goes_on_where_it_committed,

@@ -1,8 +1,8 @@
 //! Readers: explicit assignment, positions, limits.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use penstock_broker::{ErrorKind, ReaderSpec, StartAt};
+use penstock_broker::{ErrorKind, OutRecord, ReaderSpec, StartAt};
 
 use crate::support::{Fixture, LIMIT, MOMENT, unique, values};
 
@@ -76,4 +76,40 @@ pub(crate) fn polls_end_at_their_limits(fixture: &Fixture) {
         read += messages.len();
     }
     assert_eq!(read, 1000);
+}
+
+pub(crate) fn nothing_is_missed_of_a_partition_that_grows_while_another_is_read(fixture: &Fixture) {
+    const GROWING: i64 = 300;
+    let topic = fixture.topic("growing", 2);
+    fixture.fill(&topic, 0, (0..5000).map(|i| i.to_string()));
+    let spec = ReaderSpec {
+        poll_bytes: 64 << 20,
+        ..ReaderSpec::new(unique("reader"))
+    };
+    let mut reader = fixture.broker.reader(spec).unwrap();
+    reader.assign(&topic, 0, StartAt::Earliest).unwrap();
+    reader.assign(&topic, 1, StartAt::Earliest).unwrap();
+    std::thread::scope(|scope| {
+        let mut producer = fixture.producer();
+        let to = &topic;
+        scope.spawn(move || {
+            for _ in 0..GROWING {
+                let record = OutRecord::new(to, Some(b"v")).partition(1);
+                producer.send(record).unwrap();
+                producer.flush(LIMIT).unwrap();
+            }
+        });
+        let mut next = 0;
+        let deadline = Instant::now() + LIMIT;
+        while next < GROWING {
+            assert!(Instant::now() < deadline, "came as far as {next}");
+            // The long partition is read again in every poll, so that a poll takes its time.
+            reader.assign(&topic, 0, StartAt::Earliest).unwrap();
+            let messages = reader.poll(100_000, MOMENT).unwrap();
+            for message in messages.iter().filter(|message| message.partition == 1) {
+                assert_eq!(message.offset, next);
+                next += 1;
+            }
+        }
+    });
 }
