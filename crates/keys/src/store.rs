@@ -128,9 +128,8 @@ impl KeyStore {
                 }
             }
         }
-        keys.into_iter()
-            .map(|key| key.ok_or(KeyError::Closed))
-            .collect()
+        let found = |key: Option<_>| key.unwrap_or_else(|| unreachable!("all were asked for"));
+        Ok(keys.into_iter().map(found).collect())
     }
 
     fn wanted(&self, request: &KeyRequest<'_>) -> Wanted {
@@ -171,9 +170,8 @@ impl KeyStore {
                 keys[index] = Some(key);
             }
         }
-        keys.into_iter()
-            .map(|key| key.ok_or(KeyError::Closed))
-            .collect()
+        let found = |key: Option<_>| key.unwrap_or_else(|| unreachable!("all were asked for"));
+        Ok(keys.into_iter().map(found).collect())
     }
 
     /// What there is to a link, if that is in memory.

@@ -54,10 +54,10 @@ impl Appender {
             }
             drop(view);
             if missing.is_empty() {
-                return wanted
+                return Ok(wanted
                     .iter()
-                    .map(|want| keys.get(&want.scope).cloned().ok_or(KeyError::Closed))
-                    .collect();
+                    .map(|want| keys[&want.scope].clone())
+                    .collect());
             }
             keys.extend(self.elect(&missing)?);
         }

@@ -15,10 +15,13 @@ use crate::topic::SEGMENT;
 const VOID_AGE_MS: i64 = 60_000;
 const VOIDS_EVERY: Duration = Duration::from_secs(30);
 const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
+/// After a start all is done early once: workers may restart more often than it is due.
+const FIRST_SWEEP: Duration = Duration::from_secs(60);
+const FIRST_MARKERS: Duration = Duration::from_secs(5 * 60);
 /// Removals of one go; the rest comes with the next.
 const AT_ONCE: usize = 10_000;
 
-/// When what was done last.
+/// When what is due.
 pub(super) struct Upkeep {
     voids: Instant,
     sweep: Instant,
@@ -29,41 +32,42 @@ impl Upkeep {
     pub(super) fn new() -> Self {
         let now = Instant::now();
         Self {
-            voids: now,
-            sweep: now,
-            markers: now,
+            voids: now + VOIDS_EVERY,
+            sweep: now + FIRST_SWEEP,
+            markers: now + FIRST_MARKERS,
         }
     }
 
-    /// Does what is due. What fails is tried again later.
+    /// Does what is due. What fails is tried again when it is due again.
     pub(super) fn run(&mut self, appender: &mut Appender) {
         // Others may have written meanwhile what this worker does not know of.
         if !appender.shared.progress.is_fresh() {
             return;
         }
-        let report = |doing: &str, done: Result<(), KeyError>| {
-            if let Err(error) = done {
-                tracing::warn!("{doing}: {error}");
-            }
-        };
-        if self.voids.elapsed() > VOIDS_EVERY {
+        let now = Instant::now();
+        if now >= self.voids {
             report("removing void candidates", appender.remove_voids());
-            self.voids = Instant::now();
+            self.voids = now + VOIDS_EVERY;
         }
-        if self.sweep.elapsed() > SWEEP_EVERY {
-            match appender.sweep() {
-                // There may be more.
-                Ok(removed) if removed >= AT_ONCE => {}
-                done => {
-                    report("removing keys whose retention is over", done.map(|_| ()));
-                    self.sweep = Instant::now();
-                }
+        if now >= self.sweep {
+            let swept = appender.sweep();
+            // There may be more.
+            let again_at_once = matches!(swept, Ok(scopes) if scopes >= AT_ONCE);
+            report("removing keys whose retention is over", swept.map(|_| ()));
+            if !again_at_once {
+                self.sweep = now + SWEEP_EVERY;
             }
         }
-        if self.markers.elapsed() > SEGMENT {
+        if now >= self.markers {
             report("writing markers", appender.mark());
-            self.markers = Instant::now();
+            self.markers = now + SEGMENT;
         }
+    }
+}
+
+fn report(doing: &str, done: Result<(), KeyError>) {
+    if let Err(error) = done {
+        tracing::warn!("{doing}: {error}");
     }
 }
 

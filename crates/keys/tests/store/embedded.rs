@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use penstock_broker::TopicSpec;
+use std::time::Duration;
+
+use penstock_broker::{Broker, OutRecord, ProducerSpec, ReaderSpec, StartAt, TopicSpec};
 use penstock_keys::{
     CipherKind, KekError, KeyError, KeyLookup, KeyStore, KeyStoreConfig, LocalKek, Retry,
 };
@@ -230,4 +232,90 @@ async fn both_ciphers_keep_equal_values_equal_under_one_key() {
         assert_eq!(plaintext, b"value");
         assert!(keys[1].decrypt(&encrypt(0), &mut plaintext).is_err());
     }
+}
+
+/// Writes records to partition 0.
+fn write(broker: &dyn Broker, topic: &str, records: &[(&[u8], Option<&[u8]>)]) {
+    let mut producer = broker.producer(ProducerSpec::default()).unwrap();
+    for (key, value) in records {
+        producer
+            .send(OutRecord::new(topic, *value).key(key).partition(0))
+            .unwrap();
+    }
+    for delivery in producer.flush(Duration::from_secs(30)).unwrap() {
+        delivery.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_key_is_passed_over_and_a_later_format_stops_the_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let broker = broker(directory.path());
+    let store = KeyStore::open(broker.clone(), kek(1), config()).unwrap();
+    let ask = [request("demo", "ada")];
+    let key = store.current(&ask).await.unwrap().remove(0);
+
+    let link = "8c2ab7de-2f4e-4a3b-9a51-0d4f6f7d8a11".as_bytes();
+    let junk: [(&[u8], Option<&[u8]>); 4] = [
+        (b"hello", Some(b"world")),
+        (link, Some(b"\x01\x00short")),
+        (link, None),
+        (b"", None),
+    ];
+    write(&*broker, "_penstock.keys", &junk);
+    let other = KeyStore::open(broker.clone(), kek(1), config()).unwrap();
+    assert_eq!(other.current(&ask).await.unwrap()[0].link(), key.link());
+
+    // It might elect another key than the version that knows it.
+    write(&*broker, "_penstock.keys", &[(link, Some(b"\x02later"))]);
+    while store.cached_current(&ask[0]).is_some() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let error = store.current(&ask).await.unwrap_err();
+    assert_eq!(error.retry(), Retry::Never);
+    assert!(
+        error
+            .to_string()
+            .contains("later format than this version knows; update this worker"),
+        "{error}"
+    );
+    assert!(store.by_links(&[key.link()]).await.is_err());
+}
+
+#[test]
+fn keys_that_were_copied_to_a_topic_with_other_partitions_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let broker = broker(directory.path());
+    drop(KeyStore::open(broker.clone(), kek(1), config()).unwrap());
+    let copy = KeyStoreConfig {
+        topic: "copy".to_owned(),
+        ..config()
+    };
+    let spec = TopicSpec::new("copy", 3)
+        .config("cleanup.policy", "compact")
+        .config("message.timestamp.type", "LogAppendTime")
+        .config("min.compaction.lag.ms", "60000");
+    broker.create_topic(&spec).unwrap();
+    let mut reader = broker.reader(ReaderSpec::new("test")).unwrap();
+    reader
+        .assign("_penstock.keys", 0, StartAt::Earliest)
+        .unwrap();
+    while reader.position("_penstock.keys", 0).unwrap()
+        < broker.watermarks("_penstock.keys", 0).unwrap().1
+    {
+        for message in reader.poll(100, Duration::from_secs(1)).unwrap() {
+            write(
+                &*broker,
+                "copy",
+                &[(&message.key.unwrap(), message.value.as_deref())],
+            );
+        }
+    }
+    let error = KeyStore::open(broker, kek(1), copy)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("it has 3 partitions and was made with 4"),
+        "{error}"
+    );
 }
