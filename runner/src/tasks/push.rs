@@ -1,6 +1,7 @@
 //! A push source (an intake) to topics: nobody can ask its senders again, so each record is made
 //! durable at once and its outcome goes back to the sender. A bad record never stops an intake.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
 use penstock_broker::{Producer, ProducerSpec, Retry as BrokerRetry};
@@ -16,9 +17,10 @@ const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) fn run(env: &TaskEnv, mut source: Box<dyn Source>) -> Result<(), Error> {
     let mut task = Push::open(env)?;
     env.handle.block_on(source.open(None))?;
-    let ended = task.run(source.as_mut());
+    // Also when a plugin panics: those whose events are under way are told to come again.
+    let ended = catch_unwind(AssertUnwindSafe(|| task.run(source.as_mut())));
     env.handle.block_on(source.close());
-    ended
+    ended.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 struct Push<'a> {

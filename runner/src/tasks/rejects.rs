@@ -65,19 +65,17 @@ impl<'a> Rejects<'a> {
     }
 
     /// Hands dead letters and error events to the producer; they are durable with its next commit
-    /// or flush. A record that was rejected more than once counts once.
+    /// or flush. They keep the records' order; a record that was rejected more than once counts once.
     pub(super) fn settle(
         &self,
         producer: &mut dyn Producer,
         originals: &[Message],
         rejected: &[Rejection],
     ) -> Result<(), Error> {
-        let mut settled: Vec<usize> = Vec::with_capacity(rejected.len());
-        for rejection in rejected {
-            if settled.contains(&rejection.origin) {
-                continue;
-            }
-            settled.push(rejection.origin);
+        let mut in_order: Vec<&Rejection> = rejected.iter().collect();
+        in_order.sort_by_key(|rejection| rejection.origin);
+        in_order.dedup_by_key(|rejection| rejection.origin);
+        for rejection in in_order {
             if let Some(original) = originals.get(rejection.origin) {
                 self.settle_one(producer, original, rejection)?;
             }

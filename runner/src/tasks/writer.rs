@@ -97,7 +97,12 @@ impl Writer {
         index: usize,
         record: &Record,
     ) -> Result<Option<Rejection>, Error> {
-        let partition = match record.placement {
+        let placement = match (record.placement, &record.key, &record.origin().partition) {
+            // Without a key nothing but the partition that it came from keeps its order.
+            (Placement::Key, None, Some(origin)) => Placement::Partition(origin.partition),
+            (placement, ..) => placement,
+        };
+        let partition = match placement {
             Placement::Key => None,
             Placement::Partition(partition) => {
                 Some(partition % self.partition_count(&record.topic)?)

@@ -22,7 +22,7 @@ on_both_brokers! {
         deployment.set("page-change.properties", "errors.tolerance", "none");
         // All of it comes in one batch.
         deployment.set("page-change.properties", "batch.interval.ms", "2000");
-        deployment.set("page-change.properties", "since", "2000-01-01");
+        deployment.set("page-change.properties", "since", "2000-01-01T00:00:00Z");
         let server = SseServer::start(deployment.sse_address(), &[STREAM]).await;
         for revision in 1..=8 {
             let mut event = page_change(revision, revision);
