@@ -160,6 +160,7 @@ fn configure(dir: &Path, port: u16, controller: u16, options: &KafkaOptions) -> 
          share.coordinator.state.topic.replication.factor=1\n\
          share.coordinator.state.topic.min.isr=1\n\
          group.initial.rebalance.delay.ms=0\n\
+         log.cleaner.backoff.ms=500\n\
          broker.session.timeout.ms=3000\n\
          broker.heartbeat.interval.ms=500\n\
          auto.create.topics.enable=false\n\
