@@ -36,6 +36,14 @@ impl Refusal {
         )
     }
 
+    /// 408: the body does not come.
+    pub(crate) fn slow() -> Self {
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "The body of the request took too long.",
+        )
+    }
+
     /// 413.
     pub(crate) fn too_large(text: impl Into<String>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, text)
@@ -69,6 +77,11 @@ impl Refusal {
         Self::unavailable(
             "Whether the event was accepted is not known. Send again; it may then be there twice.",
         )
+    }
+
+    /// 503: what has to be asked before an event can be taken in did not answer.
+    pub(crate) fn late() -> Self {
+        Self::unavailable("The event took too long and was not accepted. Send again later.")
     }
 
     /// Whether the sender may send the same again.

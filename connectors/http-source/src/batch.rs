@@ -103,13 +103,7 @@ pub(crate) async fn post(
         .map_err(|_| Refusal::invalid("The query of the request cannot be read."))?;
     BodyFormat::require_json(request.headers())?;
     let named = named_schema(&intake, request.headers())?;
-    let (body, room) = timeout_at(deadline, intake.read_body(request))
-        .await
-        .unwrap_or_else(|_| {
-            Err(Refusal::unavailable(
-                "The body of the request took too long.",
-            ))
-        })?;
+    let (body, room) = intake.read_body(request, deadline).await?;
     process(&intake, deadline, named, body, room, parameters.is_hasty()).await
 }
 
@@ -152,15 +146,8 @@ async fn process(
             Err(refusal) => (None, Err(refusal)),
             Ok((id, schema)) => {
                 let taken = start(intake, schema, named.as_ref(), event, room);
-                let late = || {
-                    Err(Refusal::unavailable(
-                        "The event took too long. Send again later.",
-                    ))
-                };
-                (
-                    id,
-                    timeout_at(deadline, taken).await.unwrap_or_else(|_| late()),
-                )
+                let taken = timeout_at(deadline, taken).await;
+                (id, taken.unwrap_or_else(|_| Err(Refusal::late())))
             }
         };
         pending.push(Pending { id, result });

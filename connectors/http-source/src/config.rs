@@ -1,6 +1,7 @@
 //! Configuration of the gateway.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use penstock_connect::config;
 use penstock_connect::config::{ByteSize, ConfigValue, ListenAddress, Millis, Secret};
@@ -57,6 +58,8 @@ config! {
 /// What a semaphore can count and a body may reasonably have.
 const MAX_BODY: u64 = 1 << 30;
 
+const DAY: Duration = Duration::from_secs(86_400);
+
 fn check(config: &HttpSourceConfig) -> Vec<(&'static str, String)> {
     let mut problems = Vec::new();
     match (&config.certificate, &config.key) {
@@ -88,8 +91,11 @@ fn check(config: &HttpSourceConfig) -> Vec<(&'static str, String)> {
             "must be at least http.max.events, or the largest request never finds room".to_owned(),
         ));
     }
-    if config.timeout.0.is_zero() {
-        problems.push(("http.request.timeout.ms", "must be at least 1".to_owned()));
+    if config.timeout.0.is_zero() || config.timeout.0 > DAY {
+        problems.push((
+            "http.request.timeout.ms",
+            "must be from 1 to 86400000".to_owned(),
+        ));
     }
     problems
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{FromRequest, Request};
-use axum::http::StatusCode;
-use bytes::Bytes;
+use axum::extract::Request;
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
 use penstock_connect::{Outcome, Record};
 use penstock_registry::SchemaRef;
 use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
 
 use crate::answer::Refusal;
 use crate::auth::Tokens;
@@ -35,25 +36,45 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
-    /// Reads a body within the bounds of the gateway, with the room that its events will take.
-    pub(crate) async fn read_body(&self, request: Request<Body>) -> Result<(Bytes, Room), Refusal> {
-        let announced = content_length(request.headers());
-        if announced.is_some_and(|length| length > self.max_body as u64) {
+    /// Reads a body within the bounds of the gateway. Room is taken as bytes come, so that somebody
+    /// who announces much and sends little holds little.
+    pub(crate) async fn read_body(
+        &self,
+        request: Request<Body>,
+        deadline: Instant,
+    ) -> Result<(Bytes, Room), Refusal> {
+        if content_length(request.headers()).is_some_and(|length| length > self.max_body as u64) {
             return Err(self.too_large());
         }
-        let expected = announced.map_or(self.max_body, |length| {
-            usize::try_from(length).unwrap_or(self.max_body)
-        });
-        let mut room = self.queue.reserve(expected)?;
-        // The router's body limit makes this fail at `max_body`.
-        let body = Bytes::from_request(request, &())
+        timeout_at(deadline, self.collect(request.into_body()))
             .await
-            .map_err(|rejection| match rejection.status() {
-                StatusCode::PAYLOAD_TOO_LARGE => self.too_large(),
-                _ => Refusal::invalid("The body of the request ended early."),
-            })?;
-        room.shrink(body.len());
-        Ok((body, room))
+            .unwrap_or_else(|_| Err(Refusal::slow()))
+    }
+
+    async fn collect(&self, body: Body) -> Result<(Bytes, Room), Refusal> {
+        let mut chunks = body.into_data_stream();
+        let mut room = self.queue.reserve(0)?;
+        let mut whole = Bytes::new();
+        let mut parts = BytesMut::new();
+        while let Some(chunk) = chunks.next().await {
+            let chunk =
+                chunk.map_err(|_| Refusal::invalid("The body of the request ended early."))?;
+            if whole.len() + parts.len() + chunk.len() > self.max_body {
+                return Err(self.too_large());
+            }
+            room.merge(self.queue.reserve(chunk.len())?);
+            // Most bodies come in one piece, which need not be copied.
+            if whole.is_empty() && parts.is_empty() {
+                whole = chunk;
+            } else {
+                parts.extend_from_slice(&std::mem::take(&mut whole));
+                parts.extend_from_slice(&chunk);
+            }
+        }
+        if !parts.is_empty() {
+            whole = parts.freeze();
+        }
+        Ok((whole, room))
     }
 
     fn too_large(&self) -> Refusal {

@@ -1,5 +1,5 @@
 //! Events between the requests that brought them and the worker that writes them: bounded in number
-//! and in bytes. Bytes are reserved before a body is read, and freed when the worker takes the event.
+//! and in bytes. Bytes are reserved as a body comes, and freed when the worker takes the event.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -53,7 +53,7 @@ pub(crate) fn queue(events: usize, bytes: usize) -> (Queue, Waiters) {
 }
 
 impl Queue {
-    /// Reserves room for a body; a refusal if there is none now.
+    /// Reserves room for bytes of a body; a refusal if there is none now.
     pub(crate) fn reserve(&self, bytes: usize) -> Result<Room, Refusal> {
         if self.sender.is_closed() {
             return Err(Refusal::stopping());
@@ -134,10 +134,9 @@ impl Room {
         Self(part.unwrap_or_else(|| unreachable!("at most as much is split off as there is")))
     }
 
-    /// Gives back what a body did not need.
-    pub(crate) fn shrink(&mut self, bytes: usize) {
-        let over = self.0.num_permits().saturating_sub(bytes);
-        drop(self.split(over));
+    /// Adds room that was reserved for more of the same body.
+    pub(crate) fn merge(&mut self, more: Self) {
+        self.0.merge(more.0);
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -154,7 +154,6 @@ fn router(intake: Arc<Intake>) -> Router {
                 "No such path: events go to POST /event or POST /v1/events.",
             )
         })
-        .layer(DefaultBodyLimit::max(intake.max_body))
         .layer(from_fn_with_state(Arc::clone(&intake), attend))
         .with_state(intake)
 }

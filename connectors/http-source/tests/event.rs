@@ -10,6 +10,9 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use penstock_connect::{Outcome, RecordError, RecordErrorKind};
 use penstock_registry::{RegistryClient, RegistryConfig};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
 use support::{DEMO, DEMO_AVRO, Gateway, PAGE, answer};
 
 fn delivered() -> impl FnMut(&penstock_connect::Record) -> Outcome {
@@ -256,6 +259,39 @@ async fn a_request_ends_within_its_time() {
     let (gateway, _records) = Gateway::start_held("http.request.timeout.ms=50").await;
     let answer = answer(gateway.avro()).await;
     assert_eq!((answer.status, answer.retry_after.is_some()), (503, true));
+}
+
+/// Sends the head of a request that announces a body, and the beginning of the body.
+async fn begin(gateway: &Gateway, length: usize, body: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+    let head = format!(
+        "POST /event HTTP/1.1\r\nHost: localhost\r\nStrm-Schema-Ref: {DEMO}\r\n\
+         Content-Type: application/octet-stream\r\nContent-Length: {length}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(body).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let gateway = Gateway::start("http.request.timeout.ms=50", delivered()).await;
+    let mut stream = begin(&gateway, 10, b"\x04h").await;
+    let mut received = Vec::new();
+    stream.read_to_end(&mut received).await.unwrap();
+    let received = String::from_utf8(received).unwrap();
+    assert!(received.starts_with("HTTP/1.1 408"), "{received}");
+}
+
+#[tokio::test]
+async fn an_announced_body_takes_no_room_before_it_comes() {
+    let lines = "http.max.body=1kb\nhttp.queue.bytes=1kb";
+    let gateway = Gateway::start(lines, delivered()).await;
+    let mut waiting = Vec::new();
+    for _ in 0..10 {
+        waiting.push(begin(&gateway, 1000, b"x").await);
+    }
+    assert_eq!(answer(gateway.avro()).await.status, 204);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Configuration of the source.
 
+use std::time::Duration;
+
 use chrono::{DateTime, NaiveDate};
 use penstock_connect::config;
 use penstock_connect::config::{ByteSize, ConfigValue, Millis, Secret};
@@ -97,6 +99,8 @@ config! {
     }
 }
 
+const DAY: Duration = Duration::from_secs(86_400);
+
 fn check(config: &SseSourceConfig) -> Vec<(&'static str, String)> {
     let mut problems = Vec::new();
     let at_least_1 = || "must be at least 1".to_owned();
@@ -105,6 +109,15 @@ fn check(config: &SseSourceConfig) -> Vec<(&'static str, String)> {
     }
     if config.idle.0.is_zero() {
         problems.push(("sse.idle.timeout.ms", at_least_1()));
+    }
+    for (key, time) in [
+        ("sse.idle.timeout.ms", config.idle),
+        ("sse.reconnect.backoff.max.ms", config.backoff_max),
+        ("batch.interval.ms", config.interval),
+    ] {
+        if time.0 > DAY {
+            problems.push((key, "must be at most 86400000, a day".to_owned()));
+        }
     }
     if config.batch_events == 0 {
         problems.push(("batch.max.events", at_least_1()));

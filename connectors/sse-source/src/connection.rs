@@ -70,8 +70,12 @@ impl Connector {
                     Error::reconnect(format!("{uri}: no answer within {seconds} s"))
                 })?
                 .map_err(|error| {
-                    Error::reconnect(format!("{uri}: cannot connect"))
-                        .with_source(error.without_url())
+                    let what = if error.is_connect() {
+                        "cannot connect"
+                    } else {
+                        "no usable answer"
+                    };
+                    Error::reconnect(format!("{uri}: {what}")).with_source(error.without_url())
                 })?;
             accept(&uri, answer).await
         })

@@ -146,7 +146,7 @@ enum Link {
     Connecting(BoxFuture<'static, Result<Response, Error>>),
     Up {
         response: Response,
-        decoder: Decoder,
+        decoder: Box<Decoder>,
         since: Instant,
         /// When the last byte came.
         heard: Instant,
@@ -203,7 +203,10 @@ impl Reader {
                         let now = Instant::now();
                         Link::Up {
                             response,
-                            decoder: Decoder::new(self.max_event, Arc::clone(&self.position.id)),
+                            decoder: Box::new(Decoder::new(
+                                self.max_event,
+                                Arc::clone(&self.position.id),
+                            )),
                             since: now,
                             heard: now,
                         }

@@ -1,5 +1,7 @@
 //! Configuration of the egress.
 
+use std::time::Duration;
+
 use penstock_connect::config;
 use penstock_connect::config::{ByteSize, ListenAddress, Millis, Names, Secret};
 
@@ -24,13 +26,18 @@ config! {
     }
 }
 
+const HOUR: Duration = Duration::from_secs(3600);
+
 fn check(config: &WebSocketSinkConfig) -> Vec<(&'static str, String)> {
     let mut problems = Vec::new();
     if config.max_viewers == 0 {
         problems.push(("ws.max.viewers", "must be at least 1".to_owned()));
     }
-    if config.ping.0.is_zero() {
-        problems.push(("ws.ping.interval.ms", "must be at least 1".to_owned()));
+    if config.ping.0.is_zero() || config.ping.0 > HOUR {
+        problems.push((
+            "ws.ping.interval.ms",
+            "must be from 1 to 3600000".to_owned(),
+        ));
     }
     for origin in &config.origins.0 {
         let host = origin.split_once("://").map_or("", |(_, host)| host);
