@@ -224,6 +224,12 @@ impl Deployment {
         Gateway::new(format!("http://127.0.0.1:{}", self.ports.gateway))
     }
 
+    /// Where the HTTP intake listens.
+    #[must_use]
+    pub fn gateway_address(&self) -> String {
+        format!("127.0.0.1:{}", self.ports.gateway)
+    }
+
     /// A viewer of a stream, connected to the WebSocket egress.
     ///
     /// # Panics
