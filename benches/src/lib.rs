@@ -23,8 +23,8 @@ pub const FRAME: usize = 5;
 /// What each plaintext of the key field begins with, so that a leak is easily found.
 pub const KEY_FIELD_MARK: &str = "session-";
 
-const SENSITIVE: &str = "A value that should be encrypted";
-const NOT_SENSITIVE: &str = "Anyone is free to see this text";
+const SENSITIVE: &str = "to be encrypted";
+const NOT_SENSITIVE: &str = "free to be seen";
 
 /// Makes events that differ in all their fields as real ones do; the same seed makes the same events.
 #[derive(Debug)]

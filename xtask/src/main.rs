@@ -34,6 +34,9 @@ enum Task {
         /// Only jobs whose name contains this (may be repeated), `first-embedded`, `first-kafka`.
         #[arg(long)]
         only: Vec<String>,
+        /// Measure the release build that is there instead of building.
+        #[arg(long)]
+        built: bool,
     },
     /// Keep the servers that tests need running between test runs.
     #[command(subcommand)]
@@ -76,12 +79,14 @@ fn run(task: Task) -> Result<ExitCode> {
             events,
             rounds,
             only,
+            built,
         } => print!(
             "{}",
             bench::run(&bench::Options {
                 events,
                 rounds,
                 only,
+                built,
             })?
         ),
         Task::Services(ServicesTask::Start) => print!("{}", Shared::start()?.exports()),

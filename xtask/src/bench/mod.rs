@@ -23,6 +23,8 @@ pub struct Options {
     pub rounds: usize,
     /// Only jobs whose name contains one of these; all when empty.
     pub only: Vec<String>,
+    /// Measure the release build that is there instead of building.
+    pub built: bool,
 }
 
 impl Options {
@@ -36,7 +38,9 @@ impl Options {
 /// # Errors
 /// When something does not build, does not start, or gives a wrong result.
 pub fn run(options: &Options) -> Result<String> {
-    build()?;
+    if !options.built {
+        build()?;
+    }
     let jobs: Vec<Job> = Job::all()
         .into_iter()
         .filter(|job| options.takes(job.name()))

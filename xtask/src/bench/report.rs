@@ -152,6 +152,7 @@ mod tests {
             events: 1000,
             rounds: 1,
             only: Vec::new(),
+            built: true,
         };
         let text = markdown(&options, &medians.into(), &First::default());
         for expected in [
