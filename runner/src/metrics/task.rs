@@ -253,9 +253,10 @@ impl TaskMetrics {
 
     /// Records came in.
     pub(crate) fn read(&self, count: usize) {
+        // First, so that nobody sees records that have come in and neither are under way nor ended.
+        self.active.add(as_i64(count));
         self.read.add(count);
         self.batch.observe(count as f64);
-        self.active.add(as_i64(count));
     }
 
     /// Records left the transforms.
