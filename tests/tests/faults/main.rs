@@ -11,6 +11,7 @@ mod numbers;
 mod plugins;
 mod rejects;
 mod source;
+mod topics;
 mod zombies;
 
 use penstock_tests::{Deployment, Estate, Worker, eventually};
