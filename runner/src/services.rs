@@ -116,9 +116,9 @@ impl Services {
         *self.rejects.write().unwrap_or_else(PoisonError::into_inner) = rejects;
     }
 
-    /// Bytes that one consumer may hold ahead: half of the budget, shared out, within bounds that
+    /// Bytes that one task may hold ahead, or keep in an open transaction: half of the budget, shared out, within bounds that
     /// keep throughput and start-up reasonable.
-    pub(crate) fn consumer_budget(&self) -> usize {
+    pub(crate) fn task_budget(&self) -> usize {
         let tasks = self.tasks.load(Ordering::Relaxed);
         let share = usize::try_from(self.worker.memory_budget.0).unwrap_or(usize::MAX) / 2 / tasks;
         share.clamp(256 << 10, 16 << 20)

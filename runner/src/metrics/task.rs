@@ -33,6 +33,7 @@ pub(crate) struct TaskMetrics {
     retries: IntCounter,
     logged: IntCounter,
     dlq_requests: IntCounter,
+    dlq_failures: IntCounter,
     last_error: IntGauge,
     restarts: IntCounter,
     filtered: IntCounterVec,
@@ -178,6 +179,10 @@ impl TaskMetrics {
             dlq_requests: counter(
                 format!("{error}_deadletterqueue_produce_requests"),
                 "Dead letters written.",
+            ),
+            dlq_failures: counter(
+                format!("{error}_deadletterqueue_produce_failures"),
+                "Dead letters that could not be written; their records come again.",
             ),
             last_error: gauge(
                 format!("{error}_last_error_timestamp"),
@@ -327,6 +332,10 @@ impl TaskMetrics {
 
     pub(crate) fn dead_letter(&self) {
         self.dlq_requests.inc();
+    }
+
+    pub(crate) fn dead_letter_failed(&self) {
+        self.dlq_failures.inc();
     }
 
     pub(crate) fn partitions(&self, count: usize) {

@@ -13,7 +13,7 @@ pub(super) fn run(env: &TaskEnv, mut sink: Box<dyn Sink>) -> Result<(), Error> {
     let mut chain = env.chain()?;
     let (key, value) = env.services.converters(&env.spec);
     let mut spec = ReaderSpec::new(format!("{}-{}", env.context.connector, env.context.task));
-    let share = env.services.consumer_budget();
+    let share = env.services.task_budget();
     spec.poll_bytes = share.min(1 << 20);
     spec.prefetch_bytes = share.min(4 << 20);
     let mut reader = env.services.broker.reader(spec).map_err(task_error)?;

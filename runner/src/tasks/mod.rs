@@ -138,7 +138,7 @@ impl TaskEnv {
     }
 
     fn consumer_spec(&self, topics: Vec<String>) -> ConsumerSpec {
-        let share = self.services.consumer_budget();
+        let share = self.services.task_budget();
         let mut spec = ConsumerSpec::new(self.group(), topics);
         spec.client_id = format!("{}-{}", self.context.connector, self.context.task);
         spec.poll_bytes = share.min(4 << 20);

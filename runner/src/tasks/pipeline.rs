@@ -46,6 +46,8 @@ struct Pipeline<'a> {
     /// How far each partition was read, for its lag.
     positions: BTreeMap<TopicPartition, i64>,
     records: usize,
+    /// Bytes that the open transaction has sent.
+    bytes: usize,
 }
 
 impl<'a> Pipeline<'a> {
@@ -84,6 +86,7 @@ impl<'a> Pipeline<'a> {
             offsets: BTreeMap::new(),
             positions: BTreeMap::new(),
             records: 0,
+            bytes: 0,
         })
     }
 
@@ -147,9 +150,13 @@ impl<'a> Pipeline<'a> {
             .map_or(POLL, |since| LINGER.saturating_sub(since.elapsed()))
     }
 
-    /// A transaction ends when nothing more came for a moment, or after the configured time.
+    /// A transaction ends when nothing more came for a moment, after the configured time, or when its
+    /// share of the memory is used up.
     fn due(&self) -> bool {
         let Some(since) = self.open else { return false };
+        if self.bytes >= self.env.services.task_budget() {
+            return true;
+        }
         let interval = self.env.services.worker.transaction_interval.0;
         let little = self.records < POLL_RECORDS;
         since.elapsed()
@@ -224,6 +231,7 @@ impl<'a> Pipeline<'a> {
             self.offsets.insert(partition, message.offset + 1);
         }
         self.records += ended;
+        self.bytes += self.writer.size();
         env.metrics.handled(began.elapsed());
         match stop {
             Some(stop) => self.stop_at(&messages[stop], &chained.rejected, stop),
@@ -303,6 +311,7 @@ impl<'a> Pipeline<'a> {
         self.env.metrics.committed(since.elapsed(), self.records);
         self.env.metrics.ended(self.records);
         self.records = 0;
+        self.bytes = 0;
         Ok(())
     }
 
@@ -326,6 +335,7 @@ impl<'a> Pipeline<'a> {
     fn abort(&mut self) -> Result<(), Error> {
         self.offsets.clear();
         self.records = 0;
+        self.bytes = 0;
         self.env.metrics.none_active();
         if self.open.take().is_some() {
             self.producer.abort().map_err(task_error)?;

@@ -11,13 +11,15 @@ use penstock_registry::{RegistryClient, Retry};
 use crate::chain::Rejection;
 use crate::converters::Naming;
 
+/// A schema's fingerprint in a topic, and whether it is the key's.
+type Place = (u64, Arc<str>, bool);
+
 /// Registers schemas without an id for one task.
 pub(super) struct Registrar {
     registry: RegistryClient,
     key: Naming,
     value: Naming,
-    /// What came of a schema in a topic, as key or value.
-    known: HashMap<(u64, Arc<str>, bool), Result<Arc<Schema>, RecordError>>,
+    known: HashMap<Place, Result<Arc<Schema>, RecordError>>,
 }
 
 impl Registrar {

@@ -117,7 +117,8 @@ impl<'a> Rejects<'a> {
         }
         if let Some(topic) = &common.dlq_topic {
             env.metrics.dead_letter();
-            self.dead_letter(producer, topic, &cause)?;
+            self.dead_letter(producer, topic, &cause)
+                .inspect_err(|_| env.metrics.dead_letter_failed())?;
         }
         if let (Some(topic), Some(schema)) = (&common.error_stream_topic, &self.error_schema) {
             let event = error_event(&cause, topic, schema, self.shows_raw_events());

@@ -333,7 +333,9 @@ impl<'a> SinkTask<'a> {
         // Dead letters first: a sink that holds its own position would go on behind them after a kill.
         if let Some(producer) = &mut self.producer {
             for delivery in producer.flush(DEAD_LETTER_TIMEOUT).map_err(task_error)? {
-                delivery.map_err(task_error)?;
+                delivery
+                    .inspect_err(|_| self.env.metrics.dead_letter_failed())
+                    .map_err(task_error)?;
             }
         }
         let positions = self.env.handle.block_on(self.sink.flush(reason))?;

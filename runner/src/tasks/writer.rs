@@ -150,6 +150,11 @@ impl Writer {
         }
     }
 
+    /// Bytes of keys and values of the encoded batch.
+    pub(super) fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Whether the record at `index` was encoded.
     pub(super) fn is_encoded(&self, index: usize) -> bool {
         matches!(self.encoded.get(index), Some(Some(_)))

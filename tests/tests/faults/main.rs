@@ -40,7 +40,8 @@ async fn register(estate: &Estate, deployment: &Deployment, subject: &str) -> u3
         .registry_url()
         .map_or_else(|| deployment.registry(), str::to_owned);
     let url = format!("{registry}/subjects/{subject}/versions/latest");
-    let version: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
+    let answer = reqwest::Client::new().get(url).send().await.unwrap();
+    let version: Value = answer.json().await.unwrap();
     let id = version["id"].as_u64().unwrap();
     assert!(worker.stop().success());
     u32::try_from(id).unwrap()
@@ -53,8 +54,12 @@ fn framed(id: u32, payload: &[u8]) -> Vec<u8> {
 
 /// Waits until a worker answers, healthy or not.
 async fn answers(deployment: &Deployment) {
+    let http = reqwest::Client::new();
     eventually("an answer of the worker", async || {
-        reqwest::get(format!("{}/", deployment.rest())).await.ok()
+        http.get(format!("{}/", deployment.rest()))
+            .send()
+            .await
+            .ok()
     })
     .await;
 }

@@ -27,11 +27,15 @@ pub(crate) async fn of_task(worker: &Worker, name: &str, connector: &str) -> Opt
 pub(crate) async fn settle(worker: &Worker, connector: &str, read: usize, rejected: usize) {
     const GROUP: &str = "kafka_connect_sink_task_metrics_sink_record";
     const ERRORS: &str = "kafka_connect_task_error_metrics";
-    let number = async |name: String| of_task(worker, &name, connector).await;
-    eventually(&format!("{connector} has come to the end"), async || {
-        let active = number(format!("{GROUP}_active_count")).await;
-        let seen = number(format!("{GROUP}_read_total")).await;
-        (active == Some(0.0) && seen == Some(read as f64)).then_some(())
+    let number = |samples: &BTreeMap<String, f64>, name: &str| {
+        let sample = format!("{name}{{connector=\"{connector}\",task=\"0\"}}");
+        samples.get(&sample).copied()
+    };
+    let samples = eventually(&format!("{connector} has come to the end"), async || {
+        let samples = samples(&worker.metrics().await);
+        let active = number(&samples, &format!("{GROUP}_active_count"));
+        let seen = number(&samples, &format!("{GROUP}_read_total"));
+        (active == Some(0.0) && seen == Some(read as f64)).then_some(samples)
     })
     .await;
     for (name, expected) in [
@@ -42,13 +46,10 @@ pub(crate) async fn settle(worker: &Worker, connector: &str, read: usize, reject
         ),
         (format!("{ERRORS}_total_records_skipped"), 0),
     ] {
-        assert_eq!(
-            number(name.clone()).await,
-            Some(expected as f64),
-            "{connector} {name}"
-        );
+        let found = number(&samples, &name);
+        assert_eq!(found, Some(expected as f64), "{connector} {name}");
     }
-    let last = number(format!("{ERRORS}_last_error_timestamp")).await;
+    let last = number(&samples, &format!("{ERRORS}_last_error_timestamp"));
     assert_eq!(last.unwrap_or(0.0) > 0.0, rejected > 0, "{connector}");
 }
 
@@ -93,6 +94,7 @@ const TASK: &[&str] = &[
     "task_error_metrics_total_retries",
     "task_error_metrics_total_errors_logged",
     "task_error_metrics_deadletterqueue_produce_requests",
+    "task_error_metrics_deadletterqueue_produce_failures",
     "task_error_metrics_last_error_timestamp",
 ];
 const WORKER: &[&str] = &[
