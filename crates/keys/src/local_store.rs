@@ -251,10 +251,8 @@ impl LocalStore {
 
     /// Looks things up as of now.
     pub(crate) fn view(&self) -> Result<View<'_>, KeyError> {
-        Ok(View {
-            store: self,
-            read: self.read()?,
-        })
+        let read = self.read()?;
+        self.run(|| View::new(self, read))
     }
 
     fn read(&self) -> Result<ReadTransaction, KeyError> {

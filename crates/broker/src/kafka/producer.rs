@@ -209,12 +209,14 @@ impl Producer for KafkaProducer {
                 })
             }));
         }
-        let deadline = Instant::now() + self.timeout;
+        // The clock is looked at only when the queue is full.
+        let mut deadline = None;
         loop {
             match self.producer.send(out) {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
-                    if Instant::now() < deadline =>
+                    if Instant::now()
+                        < *deadline.get_or_insert_with(|| Instant::now() + self.timeout) =>
                 {
                     std::thread::sleep(Duration::from_millis(1));
                     out = back;

@@ -98,6 +98,13 @@ pub(crate) fn check_string(raw: RawStr<'_>, offset: usize) -> Result<(), FormatE
 pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let bytes = text.as_bytes();
+    // Mostly there is nothing to escape, and looking at all bytes at once is quicker than at each.
+    let escape = |byte: &u8| (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\');
+    if !bytes.iter().fold(false, |any, byte| any | escape(byte)) {
+        out.extend_from_slice(bytes);
+        out.push(b'"');
+        return;
+    }
     let mut copied = 0;
     for (position, byte) in bytes.iter().enumerate() {
         let short = match byte {

@@ -1,9 +1,9 @@
 //! Lookups in the local copy as of one moment.
 
-use redb::{ReadTransaction, ReadableTable};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTable};
 
 use super::entries::decode_entries;
-use super::{LocalStore, RECORDS, SCOPES, Stored, VOIDS};
+use super::{Bytes16, LocalStore, RECORDS, SCOPES, Stored, VOIDS};
 use crate::error::KeyError;
 use crate::fold::Entry;
 use crate::link::KeyLink;
@@ -11,16 +11,28 @@ use crate::mac::Digest;
 
 /// The local copy at one moment.
 pub(crate) struct View<'s> {
-    pub(super) store: &'s LocalStore,
-    pub(super) read: ReadTransaction,
+    store: &'s LocalStore,
+    read: ReadTransaction,
+    // Opened once: that takes longer than a lookup.
+    scopes: ReadOnlyTable<Bytes16, &'static [u8]>,
+    records: ReadOnlyTable<Bytes16, (i64, &'static [u8])>,
 }
 
-impl View<'_> {
+impl<'s> View<'s> {
+    pub(super) fn new(store: &'s LocalStore, read: ReadTransaction) -> Result<Self, redb::Error> {
+        Ok(Self {
+            store,
+            scopes: read.open_table(SCOPES)?,
+            records: read.open_table(RECORDS)?,
+            read,
+        })
+    }
+
     /// The live records of a scope, by offset.
     pub(crate) fn live(&self, scope: &Digest) -> Result<Vec<Entry>, KeyError> {
         self.store.run(|| {
-            let table = self.read.open_table(SCOPES)?;
-            Ok(table
+            Ok(self
+                .scopes
                 .get(scope)?
                 .map_or_else(Vec::new, |bytes| decode_entries(bytes.value())))
         })
@@ -29,8 +41,7 @@ impl View<'_> {
     /// The live record with this link.
     pub(crate) fn record(&self, link: KeyLink) -> Result<Option<Stored>, KeyError> {
         self.store.run(|| {
-            let table = self.read.open_table(RECORDS)?;
-            Ok(table.get(&link.0)?.map(|record| {
+            Ok(self.records.get(&link.0)?.map(|record| {
                 let (appended, value) = record.value();
                 Stored {
                     appended,
@@ -60,7 +71,7 @@ impl View<'_> {
         mut each: impl FnMut(KeyLink, i64, &[u8]) -> bool,
     ) -> Result<(), KeyError> {
         self.store.run(|| {
-            for entry in self.read.open_table(RECORDS)?.iter()? {
+            for entry in self.records.iter()? {
                 let (link, record) = entry?;
                 let (appended, value) = record.value();
                 if !each(KeyLink(*link.value()), appended, value) {
@@ -77,7 +88,7 @@ impl View<'_> {
         mut each: impl FnMut(&Digest, &[Entry]) -> bool,
     ) -> Result<(), KeyError> {
         self.store.run(|| {
-            for entry in self.read.open_table(SCOPES)?.iter()? {
+            for entry in self.scopes.iter()? {
                 let (scope, bytes) = entry?;
                 if !each(scope.value(), &decode_entries(bytes.value())) {
                     break;
