@@ -25,6 +25,7 @@ pub use worker::Worker;
 /// Makes of one test two: `name::embedded` and `name::kafka`.
 ///
 /// ```
+/// # mod events {
 /// use penstock_tests::{Estate, on_both_brokers};
 ///
 /// on_both_brokers! {
@@ -32,6 +33,7 @@ pub use worker::Worker;
 ///         let _folder = estate.deploy("demo");
 ///     }
 /// }
+/// # }
 /// ```
 #[macro_export]
 macro_rules! on_both_brokers {
