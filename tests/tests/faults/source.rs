@@ -64,6 +64,14 @@ on_both_brokers! {
         }).await;
         assert!(worker.stop().success());
         let broker = log::open(&estate, &deployment);
-        assert_eq!(log::read(&*broker, SINK).len(), rest.len());
+        let written: Vec<_> = log::read(&*broker, SINK)
+            .iter()
+            .map(|message| {
+                let event = &message.value.as_deref().unwrap()[5..];
+                let event: Value = serde_json::from_slice(event).unwrap();
+                (message.offset, event["revision"]["rev_id"].as_u64().unwrap())
+            })
+            .collect();
+        assert_eq!(written.len(), rest.len(), "{written:?}");
     }
 }
