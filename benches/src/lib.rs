@@ -100,7 +100,7 @@ impl Event {
 
     /// By the demo schema: a union is its branch and the value, an array its blocks and a zero.
     fn write_avro(&self, out: &mut Vec<u8>) {
-        write_string(&self.contract, out);
+        write_string(self.contract, out);
         write_long(1, out);
         write_long(self.nonce.into(), out);
         write_long(1, out);

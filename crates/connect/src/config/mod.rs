@@ -100,7 +100,10 @@ mod tests {
         let config = RouterConfig::read_all(settings).unwrap();
         assert_eq!(config.streams["a.b"].levels.0, ["1", "2"]);
         assert_eq!(config.streams["c"].levels.0, ["3"]);
-        assert_eq!((config.size, config.times), (Size::Large, 4));
+        assert_eq!(
+            (config.size, config.times, config.password),
+            (Size::Large, 4, None)
+        );
     }
 
     #[test]
