@@ -73,6 +73,10 @@ pub fn page_change(page_id: u64, revision: u64) -> Value {
             .expect("the schema is JSON");
     let mut event = schema["examples"][0].clone();
     assert!(event.is_object(), "the schema has an example");
+    // Kafka deletes records that are older than its retention, and takes their time from the event.
+    let now = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+    event["dt"] = now.as_str().into();
+    event["meta"]["dt"] = now.into();
     event["meta"]["id"] = uuid::Uuid::new_v4().to_string().into();
     event["page"]["page_id"] = page_id.into();
     event["page"]["page_title"] = format!("Page_{page_id}").into();
