@@ -107,7 +107,8 @@ impl Estate {
         let name = format!("{}-{round}", job.name());
         let dir = self.dir("jobs")?;
         let log = dir.join(format!("{name}.log"));
-        let file = dir.join(format!("{name}.out"));
+        // Where a FileSink with the template of its job writes.
+        let file = dir.join(format!("{name}-plain-0.out"));
         if !job.writes_file() {
             self.probe(&["create", &name])?;
         }

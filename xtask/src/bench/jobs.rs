@@ -108,7 +108,8 @@ impl Job {
     pub(super) fn connector(self, name: &str, file: &Path) -> String {
         let topic = self.format().name();
         if self.writes_file() {
-            let file = file.display();
+            let file = file.display().to_string();
+            let file = file.replace("-plain-0.out", "-{topic}-{partition}.out");
             return format!(
                 "name={name}\n\
                  connector.class=FileSink\n\
