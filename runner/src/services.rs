@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use penstock_broker::Broker;
-use penstock_connect::{Error, Metrics};
+use penstock_connect::{Budget, Error, Metrics};
 use penstock_contracts::Contracts;
 use penstock_keys::{KeyError, KeyStore};
 use penstock_registry::{RegistryClient, RegistryError, Retry};
@@ -31,6 +31,8 @@ pub struct Services {
     pub contracts: Arc<Contracts>,
     /// The worker's metrics.
     pub metrics: Metrics,
+    /// The bytes that buffers of sinks may take.
+    pub budget: Budget,
     pub(crate) worker: WorkerConfig,
     /// The worker's converters, defaults of its connectors'.
     converters: Converters,
@@ -59,6 +61,7 @@ impl Services {
             registry,
             contracts,
             metrics: Metrics::new(),
+            budget: Budget::new(usize::try_from(worker.memory_budget.0 / 2).unwrap_or(usize::MAX)),
             worker,
             converters,
             home,

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use penstock_connect::{
-    Error, FlushReason, Position, Record, RecordError, RecordErrorKind, Sink, TaskContext,
+    Error, FlushReason, Journal, Position, Record, RecordError, RecordErrorKind, Sink, TaskContext,
     TopicPartition,
 };
 
@@ -210,7 +210,11 @@ fn take(
 
 #[async_trait]
 impl Sink for FileSink {
-    async fn open(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Position>, Error> {
+    async fn open(
+        &mut self,
+        partitions: &[TopicPartition],
+        _journal: &mut dyn Journal,
+    ) -> Result<Vec<Position>, Error> {
         let mut positions = Vec::new();
         for partition in partitions {
             self.release(partition);
@@ -267,7 +271,11 @@ impl Sink for FileSink {
         Ok(rejected)
     }
 
-    async fn flush(&mut self, _reason: FlushReason) -> Result<Vec<Position>, Error> {
+    async fn flush(
+        &mut self,
+        _reason: FlushReason,
+        _journal: &mut dyn Journal,
+    ) -> Result<Vec<Position>, Error> {
         let now = SystemTime::now();
         let mut positions = Vec::with_capacity(self.outputs.len());
         for place in 0..self.outputs.len() {

@@ -207,6 +207,7 @@ pub(crate) mod tests {
             task: 0,
             tasks: 1,
             metrics: Metrics::new(),
+            budget: penstock_connect::Budget::unlimited(),
         }
     }
 

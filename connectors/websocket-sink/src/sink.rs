@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use axum::extract::ws::Utf8Bytes;
 use bytes::Bytes;
 use penstock_connect::{
-    Error, FlushReason, Position, Record, RecordError, Sink, SinkMode, TaskContext, TopicPartition,
+    Error, FlushReason, Journal, Position, Record, RecordError, Sink, SinkMode, TaskContext,
+    TopicPartition,
 };
 
 use crate::admission::Admission;
@@ -91,7 +92,11 @@ impl Sink for WebSocketSink {
         SinkMode::Broadcast
     }
 
-    async fn open(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Position>, Error> {
+    async fn open(
+        &mut self,
+        partitions: &[TopicPartition],
+        _journal: &mut dyn Journal,
+    ) -> Result<Vec<Position>, Error> {
         if self.server.is_none() {
             self.listen()?;
         }
@@ -126,7 +131,11 @@ impl Sink for WebSocketSink {
         Ok(rejected)
     }
 
-    async fn flush(&mut self, _reason: FlushReason) -> Result<Vec<Position>, Error> {
+    async fn flush(
+        &mut self,
+        _reason: FlushReason,
+        _journal: &mut dyn Journal,
+    ) -> Result<Vec<Position>, Error> {
         Ok(Vec::new())
     }
 

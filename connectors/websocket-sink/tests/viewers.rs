@@ -26,6 +26,7 @@ fn context() -> TaskContext {
         task: 0,
         tasks: 1,
         metrics: Metrics::new(),
+        budget: penstock_connect::Budget::unlimited(),
     }
 }
 
@@ -51,9 +52,16 @@ impl Egress {
         let mut sink = WebSocketSink::new(config(lines), &context()).unwrap();
         assert_eq!(sink.mode(), SinkMode::Broadcast);
         // Listening begins before there are topics.
-        sink.open(&[]).await.unwrap();
+        sink.open(&[], &mut penstock_connect::MemoryJournal::default())
+            .await
+            .unwrap();
         let address = sink.address().unwrap();
-        sink.open(&[partition()]).await.unwrap();
+        sink.open(
+            &[partition()],
+            &mut penstock_connect::MemoryJournal::default(),
+        )
+        .await
+        .unwrap();
         Self { sink, address }
     }
 
@@ -219,7 +227,14 @@ async fn viewers_are_told_of_the_end() {
     };
     assert_eq!(frame.code, CloseCode::Away);
     drop(TcpListener::bind(egress.address).unwrap());
-    egress.sink.open(&[partition()]).await.unwrap();
+    egress
+        .sink
+        .open(
+            &[partition()],
+            &mut penstock_connect::MemoryJournal::default(),
+        )
+        .await
+        .unwrap();
     assert!(egress.sink.address().is_some());
 }
 
@@ -255,14 +270,20 @@ async fn what_cannot_work_is_said_at_the_start() {
     insta::assert_snapshot!(error.message, @"tasks.max: a WebSocketSink has one listener and so one task; leave tasks.max at 1");
 
     let mut sink = WebSocketSink::new(config("ws.auth.tokens=\\,"), &self::context()).unwrap();
-    let error = sink.open(&[]).await.unwrap_err();
+    let error = sink
+        .open(&[], &mut penstock_connect::MemoryJournal::default())
+        .await
+        .unwrap_err();
     insta::assert_snapshot!(error.message, @"ws.auth.tokens: holds no token");
 
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut config = config("");
     config.listen.0 = taken.local_addr().unwrap();
     let mut sink = WebSocketSink::new(config, &self::context()).unwrap();
-    let error = sink.open(&[]).await.unwrap_err();
+    let error = sink
+        .open(&[], &mut penstock_connect::MemoryJournal::default())
+        .await
+        .unwrap_err();
     assert_eq!(error.retry, Retry::Backoff);
     assert!(
         error

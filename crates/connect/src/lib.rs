@@ -4,8 +4,10 @@
 //! [`config!`]. It sees [`Record`]s whose payloads stay wire bytes, and knows nothing of the runner,
 //! of Kafka or of other plugins.
 
+mod budget;
 pub mod config;
 mod error;
+mod journal;
 mod metrics;
 mod outcome;
 pub mod properties;
@@ -14,13 +16,15 @@ mod sink;
 mod source;
 mod transform;
 
+pub use budget::{Budget, BudgetHolder};
 pub use config::{Config, ConfigKey, ConfigValue};
 pub use error::{Error, RecordError, RecordErrorKind, Retry};
+pub use journal::{Journal, JournalEntry, MemoryJournal};
 pub use metrics::Metrics;
 pub use outcome::{Outcome, Reply};
 pub use properties::{Problem, Settings};
 pub use record::{Header, Origin, Placement, Record, TopicPartition};
-pub use sink::{FlushReason, Position, Sink, SinkMode};
+pub use sink::{FlushReason, Need, Position, Sink, SinkMode, StartAt};
 pub use source::{Source, SourceBatch, SourceRecord};
 pub use transform::{Outputs, Transform};
 
@@ -38,4 +42,6 @@ pub struct TaskContext {
     pub tasks: usize,
     /// Where the plugin's own counters go.
     pub metrics: Metrics,
+    /// The bytes that buffers may take in the whole worker.
+    pub budget: Budget,
 }

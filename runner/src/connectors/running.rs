@@ -131,6 +131,7 @@ impl Connectors {
             task: number,
             tasks: spec.common.tasks_max,
             metrics: self.services.metrics.clone(),
+            budget: self.services.budget.clone(),
         };
         let side = match spec.kind {
             Kind::Source => Side::Source,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use penstock_broker::{Reader, ReaderSpec, StartAt, TopicPartition};
-use penstock_connect::{Error, FlushReason, Sink};
+use penstock_connect::{Error, FlushReason, MemoryJournal, Sink};
 
 use super::{POLL, POLL_RECORDS, TaskEnv, batch, task_error};
 
@@ -19,7 +19,8 @@ pub(super) fn run(env: &TaskEnv, mut sink: Box<dyn Sink>) -> Result<(), Error> {
     let mut reader = env.services.broker.reader(spec).map_err(task_error)?;
     let mut known = BTreeSet::new();
     // Listening begins before the first topic exists.
-    env.handle.block_on(sink.open(&[]))?;
+    env.handle
+        .block_on(sink.open(&[], &mut MemoryJournal::default()))?;
     let mut last_look: Option<Instant> = None;
     while !env.stopping() {
         if last_look.is_none_or(|at| at.elapsed() > super::sink::LOOK) {
@@ -50,7 +51,8 @@ pub(super) fn run(env: &TaskEnv, mut sink: Box<dyn Sink>) -> Result<(), Error> {
             env.metrics.rejected();
             env.metrics.skipped();
         }
-        env.handle.block_on(sink.flush(FlushReason::Tick))?;
+        env.handle
+            .block_on(sink.flush(FlushReason::Tick, &mut MemoryJournal::default()))?;
         env.metrics.ended(messages.len());
     }
     let ours: Vec<_> = known
@@ -98,7 +100,8 @@ fn look(
         }
     }
     if !new.is_empty() {
-        env.handle.block_on(sink.open(&new))?;
+        env.handle
+            .block_on(sink.open(&new, &mut MemoryJournal::default()))?;
         env.metrics.partitions(known.len());
     }
     Ok(())

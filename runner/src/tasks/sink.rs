@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use penstock_broker::{
     Consumer, Message, Polled, Producer, ProducerSpec, TopicPartition, TopicPartitionOffset,
 };
-use penstock_connect::{Error, FlushReason, Position, Sink};
+use penstock_connect::{Error, FlushReason, MemoryJournal, Position, Sink};
 
 use super::rejects::Rejects;
 use super::{POLL, POLL_RECORDS, TaskEnv, batch, task_error};
@@ -134,7 +134,10 @@ impl<'a> SinkTask<'a> {
 
     fn assigned(&mut self, partitions: &[TopicPartition]) -> Result<(), Error> {
         let ours: Vec<_> = partitions.iter().map(sink_partition).collect();
-        let held = self.env.handle.block_on(self.sink.open(&ours))?;
+        let held = self
+            .env
+            .handle
+            .block_on(self.sink.open(&ours, &mut MemoryJournal::default()))?;
         let committed = self.consumer.committed(partitions).map_err(task_error)?;
         for position in committed {
             let partition = TopicPartition::new(position.topic, position.partition);
@@ -338,7 +341,10 @@ impl<'a> SinkTask<'a> {
                     .map_err(task_error)?;
             }
         }
-        let positions = self.env.handle.block_on(self.sink.flush(reason))?;
+        let positions = self
+            .env
+            .handle
+            .block_on(self.sink.flush(reason, &mut MemoryJournal::default()))?;
         let mut offsets = Vec::new();
         for (partition, progress) in &mut self.progress {
             let durable = positions

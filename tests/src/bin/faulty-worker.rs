@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use penstock_connect::{
-    Error, FlushReason, Outputs, Position, Record, RecordError, Sink, TopicPartition, Transform,
-    config,
+    Error, FlushReason, Journal, Outputs, Position, Record, RecordError, Sink, TopicPartition,
+    Transform, config,
 };
 use penstock_runner::{Plugins, no_topics};
 
@@ -61,7 +61,11 @@ struct Clings {
 
 #[async_trait]
 impl Sink for Clings {
-    async fn open(&mut self, _partitions: &[TopicPartition]) -> Result<Vec<Position>, Error> {
+    async fn open(
+        &mut self,
+        _partitions: &[TopicPartition],
+        _journal: &mut dyn Journal,
+    ) -> Result<Vec<Position>, Error> {
         Ok(Vec::new())
     }
 
@@ -75,7 +79,11 @@ impl Sink for Clings {
         Ok(Vec::new())
     }
 
-    async fn flush(&mut self, reason: FlushReason) -> Result<Vec<Position>, Error> {
+    async fn flush(
+        &mut self,
+        reason: FlushReason,
+        _journal: &mut dyn Journal,
+    ) -> Result<Vec<Position>, Error> {
         while reason == FlushReason::Close && !Path::new(&self.until).exists() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

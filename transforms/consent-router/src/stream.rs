@@ -121,6 +121,7 @@ mod tests {
             task: 0,
             tasks: 1,
             metrics: penstock_connect::Metrics::new(),
+            budget: penstock_connect::Budget::unlimited(),
         };
         DerivedStream::new("demo-2", &config, &context)
     }

@@ -32,6 +32,7 @@ pub fn sink_with_metrics(dir: &Path, keys: &str, metrics: &Metrics) -> FileSink 
         task: 0,
         tasks: 1,
         metrics: metrics.clone(),
+        budget: penstock_connect::Budget::unlimited(),
     };
     FileSink::new(config, &context).unwrap()
 }
@@ -69,7 +70,7 @@ pub fn records(partition: &TopicPartition, offsets: std::ops::Range<i64>) -> Vec
 }
 
 pub fn open(sink: &mut FileSink, partitions: &[TopicPartition]) -> Result<Vec<Position>, Error> {
-    block_on(sink.open(partitions))
+    block_on(sink.open(partitions, &mut penstock_connect::MemoryJournal::default()))
 }
 
 pub fn write(
@@ -80,7 +81,10 @@ pub fn write(
 }
 
 pub fn flush(sink: &mut FileSink) -> Result<Vec<Position>, Error> {
-    block_on(sink.flush(FlushReason::Tick))
+    block_on(sink.flush(
+        FlushReason::Tick,
+        &mut penstock_connect::MemoryJournal::default(),
+    ))
 }
 
 /// Files of a partition in the order of their records: complete ones, then the active one.

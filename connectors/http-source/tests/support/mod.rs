@@ -60,6 +60,7 @@ pub(crate) fn context() -> TaskContext {
         task: 0,
         tasks: 1,
         metrics: Metrics::new(),
+        budget: penstock_connect::Budget::unlimited(),
     }
 }
 

@@ -205,6 +205,7 @@ pub(crate) async fn open(text: &str, position: Option<Value>) -> Result<Reading,
         task: 0,
         tasks: 1,
         metrics: Metrics::new(),
+        budget: penstock_connect::Budget::unlimited(),
     };
     let mut source = SseSource::new(config, &context, registry().await).unwrap();
     assert!(source.replayable());

@@ -134,6 +134,7 @@ impl Demo {
             task: 0,
             tasks: 1,
             metrics: self.metrics.clone(),
+            budget: penstock_connect::Budget::unlimited(),
         }
     }
 }

@@ -22,6 +22,7 @@ pub fn context() -> TaskContext {
         task: 0,
         tasks: 1,
         metrics: Metrics::new(),
+        budget: penstock_connect::Budget::unlimited(),
     }
 }
 

@@ -1,0 +1,12 @@
+//! Files of records: JSON lines, a JSON array, CSV, Avro container, Parquet and raw bytes, each with
+//! the compressions that it allows.
+//!
+//! A [`FileSpec`] says what files look like; its [`FileWriter`]s take records and give out bytes as
+//! they become final, so that a file of any size can be streamed from a small buffer. The same records
+//! in the same order always give the same bytes: nothing in a file comes from a clock or from chance.
+
+mod spec;
+mod writer;
+
+pub use spec::{Compression, Content, FileSpec, Format};
+pub use writer::FileWriter;
