@@ -8,5 +8,7 @@
 //! under the same name with the same records.
 
 mod plan;
+mod store;
 
 pub use plan::{Layout, NamedBy, NullValues, Plan, Rotation, Schedule};
+pub use store::Store;

@@ -3,23 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use object_store::ObjectStore;
-use object_store::multipart::MultipartStore;
 use penstock_connect::{Record, RecordError, choice};
 use penstock_files::FileSpec;
 
-/// A store that can do both single and multipart uploads.
-pub trait Store: ObjectStore + MultipartStore {}
-
-impl<S: ObjectStore + MultipartStore> Store for S {}
+use crate::Store;
 
 /// Where files go, what they look like, and when they end.
 #[derive(Clone)]
 pub struct Plan {
     /// The bucket.
-    pub store: Arc<dyn Store>,
-    /// How the bucket is called in messages: `s3://lake`.
-    pub bucket: String,
+    pub store: Store,
     /// Where in the bucket a record's file lies.
     pub layout: Arc<dyn Layout>,
     /// What files look like.
