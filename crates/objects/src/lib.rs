@@ -8,7 +8,9 @@
 //! under the same name with the same records.
 
 mod plan;
+mod sink;
 mod store;
 
 pub use plan::{Layout, NamedBy, NullValues, Plan, Rotation, Schedule};
+pub use sink::ObjectSink;
 pub use store::Store;

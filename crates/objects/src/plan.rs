@@ -13,6 +13,8 @@ use crate::Store;
 pub struct Plan {
     /// The bucket.
     pub store: Store,
+    /// What all names begin with: `topics/`; may be empty. A record whose name does not is rejected.
+    pub prefix: String,
     /// Where in the bucket a record's file lies.
     pub layout: Arc<dyn Layout>,
     /// What files look like.
