@@ -5,8 +5,11 @@
 //! they become final, so that a file of any size can be streamed from a small buffer. The same records
 //! in the same order always give the same bytes: nothing in a file comes from a clock or from chance.
 
+mod parquet;
 mod spec;
 mod writer;
 
-pub use spec::{Compression, Content, FileSpec, Format};
+pub use spec::{
+    Compression, Content, Csv, Dialect, FileSpec, Format, Member, Timestamps, ValueEncoding,
+};
 pub use writer::FileWriter;

@@ -1,8 +1,10 @@
 //! What files look like.
 
+use std::sync::Arc;
+
 use penstock_connect::{Error, Record, RecordError, choice};
 
-use crate::FileWriter;
+use crate::{FileWriter, parquet};
 
 choice! {
     /// What a file's bytes are.
@@ -11,14 +13,56 @@ choice! {
         JsonLines = "jsonl",
         /// One JSON array.
         Json = "json",
-        /// Comma-separated values with a header line (RFC 4180).
+        /// Comma-separated values.
         Csv = "csv",
         /// Avro object container file.
         Avro = "avro",
         /// Apache Parquet.
         Parquet = "parquet",
-        /// The values' bytes, with a separator between them.
+        /// The values' bytes, with a separator behind each.
         Bytes = "bytes",
+    }
+}
+
+impl Format {
+    /// The ending of names, with its dot: `.jsonl`.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::JsonLines => ".jsonl",
+            Self::Json => ".json",
+            Self::Csv => ".csv",
+            Self::Avro => ".avro",
+            Self::Parquet => ".parquet",
+            Self::Bytes => ".bin",
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::JsonLines => "JSON lines",
+            Self::Json => "JSON",
+            Self::Csv => "CSV",
+            Self::Avro => "Avro",
+            Self::Parquet => "Parquet",
+            Self::Bytes => "raw bytes",
+        }
+    }
+
+    /// The compressions that there are for it.
+    fn compressions(self) -> &'static [Compression] {
+        use Compression::{Gzip, Lz4, None, Snappy, Zstd};
+        match self {
+            // What the Avro specification names and its readers have; gzip stands for `deflate`.
+            Self::Avro => &[None, Gzip, Zstd, Snappy],
+            Self::JsonLines | Self::Json | Self::Csv | Self::Parquet | Self::Bytes => {
+                &[None, Gzip, Zstd, Snappy, Lz4]
+            }
+        }
+    }
+
+    /// Blocks within the file are compressed, not the file.
+    fn compresses_blocks(self) -> bool {
+        matches!(self, Self::Avro | Self::Parquet)
     }
 }
 
@@ -27,14 +71,37 @@ choice! {
     pub enum Compression {
         /// Not at all.
         None = "none",
-        /// gzip.
+        /// gzip; `deflate` in Avro.
         Gzip = "gzip",
         /// Zstandard.
         Zstd = "zstd",
-        /// Snappy.
+        /// Snappy: the framing format for whole files, the raw one for blocks.
         Snappy = "snappy",
-        /// LZ4.
+        /// LZ4: the frame format for whole files, raw blocks in Parquet.
         Lz4 = "lz4",
+    }
+}
+
+impl Compression {
+    /// The ending of names of files compressed as a whole, with its dot: `.gz`; empty for none.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Gzip => ".gz",
+            Self::Zstd => ".zst",
+            Self::Snappy => ".snappy",
+            Self::Lz4 => ".lz4",
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+            Self::Snappy => "snappy",
+            Self::Lz4 => "lz4",
+        }
     }
 }
 
@@ -45,6 +112,15 @@ pub enum Content {
     Value,
     /// An object or row with these members, in this order.
     Envelope(Vec<Member>),
+}
+
+impl Content {
+    pub(crate) fn has(&self, member: Member) -> bool {
+        match self {
+            Self::Value => member == Member::Value,
+            Self::Envelope(members) => members.contains(&member),
+        }
+    }
 }
 
 choice! {
@@ -63,6 +139,70 @@ choice! {
     }
 }
 
+impl Member {
+    /// The name that it has in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Value => "value",
+            Self::Headers => "headers",
+            Self::Offset => "offset",
+            Self::Timestamp => "timestamp",
+        }
+    }
+}
+
+/// Where connectors of one format differ from one another.
+#[derive(Clone, Debug)]
+pub struct Dialect {
+    /// How JSON shows a record's timestamp.
+    pub timestamps: Timestamps,
+    /// What the lines of a CSV file are.
+    pub csv: Csv,
+    /// What stands behind each value in files of raw bytes.
+    pub separator: Arc<[u8]>,
+}
+
+impl Default for Dialect {
+    fn default() -> Self {
+        Self {
+            timestamps: Timestamps::Millis,
+            csv: Csv::Table,
+            separator: Arc::from(&b"\n"[..]),
+        }
+    }
+}
+
+/// How JSON shows a record's timestamp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timestamps {
+    /// Milliseconds since the epoch, a number.
+    Millis,
+    /// `2026-01-31T09:30:00Z`, with three digits of milliseconds where there are any.
+    Iso8601,
+}
+
+/// What the lines of a CSV file are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Csv {
+    /// A header line, and a column for each field of the value; RFC 4180's quotes, lines that end in
+    /// `\n`.
+    Table,
+    /// No header line and no quotes, the members of the envelope between commas, keys and headers as
+    /// base64: what Aiven's connectors write.
+    Plain(ValueEncoding),
+}
+
+choice! {
+    /// How the value stands in [`Csv::Plain`].
+    pub enum ValueEncoding {
+        /// As base64.
+        Base64 = "base64",
+        /// As it is: commas and line breaks in it are the reader's business.
+        None = "none",
+    }
+}
+
 /// What files look like.
 #[derive(Clone, Debug)]
 pub struct FileSpec {
@@ -72,29 +212,49 @@ pub struct FileSpec {
     pub compression: Compression,
     /// What of a record stands in it.
     pub content: Content,
+    /// Where connectors differ.
+    pub dialect: Dialect,
 }
 
 impl FileSpec {
-    /// The ending of files' names, with its dot: `.jsonl.gz`.
+    /// The ending of files' names, with its dot: `.jsonl.gz`, `.parquet`. Vocabularies with other habits
+    /// put theirs together from [`Format::extension`] and [`Compression::extension`].
     pub fn extension(&self) -> String {
-        String::new()
+        let mut extension = self.format.extension().to_owned();
+        if !self.format.compresses_blocks() {
+            extension.push_str(self.compression.extension());
+        }
+        extension
     }
 
-    /// Says which records may share a file (those of one writer schema): appends a short text that is
-    /// equal for them.
-    pub fn group(&self, record: &Record, out: &mut String) -> Result<(), RecordError> {
+    /// Says which records may share a file: appends a short text that is equal for them and the same in
+    /// every run. Records of one writer schema share files; those without a value or schema have their
+    /// own. In formats with columns the key's schema counts too, where the envelope holds the key.
+    pub fn group(&self, record: &Record, out: &mut String) {
         let _ = (record, out);
-        Ok(())
     }
 
-    /// Begins a file for records like this one, which is not written yet.
+    /// Begins a file for records like this one, which is not written yet. What is fixed for the file
+    /// (columns, schema, Avro's sync marker) follows from this record alone.
     pub fn begin(&self, first: &Record) -> Result<Box<dyn FileWriter>, RecordError> {
-        let _ = first;
-        Err(RecordError::malformed("no writer of this format yet"))
+        match self.format {
+            Format::Parquet => parquet::begin(self, first),
+            _ => Err(RecordError::malformed("no writer of this format yet")),
+        }
     }
 
-    /// Whether the combination is one that there is.
+    /// Whether the combination is one that there is. The message says what is possible.
     pub fn check(&self) -> Result<(), Error> {
+        let possible = self.format.compressions();
+        if !possible.contains(&self.compression) {
+            let names: Vec<&str> = possible.iter().map(|one| one.name()).collect();
+            return Err(Error::never(format!(
+                "{} files cannot be compressed with {}; possible are {}",
+                self.format.name(),
+                self.compression.name(),
+                names.join(", ")
+            )));
+        }
         Ok(())
     }
 }
