@@ -2,35 +2,48 @@
 
 use std::borrow::Cow;
 
+use crate::error::FormatError;
+use crate::fields::Limits;
+use crate::json::check;
 use crate::json::scan::Scanner;
 use crate::json::text;
 use crate::value::Value;
 
 /// A value to be encoded. Cheap to copy; looking at it twice gives the same.
-pub(crate) trait Input<'a>: Copy {
+pub trait Input<'a>: Copy {
     /// Elements of an array.
     type Items: Iterator<Item = Self>;
     /// Members of an object.
     type Members: Iterator<Item = (Cow<'a, str>, Self)>;
 
+    /// Looks at its outermost level.
     fn view(self) -> View<'a, Self>;
 }
 
 /// One level of an [`Input`].
-pub(crate) enum View<'a, I: Input<'a>> {
+pub enum View<'a, I: Input<'a>> {
+    /// Null.
     Null,
+    /// A boolean.
     Bool(bool),
+    /// A number.
     Number(Number<'a>),
+    /// Text.
     Str(Cow<'a, str>),
+    /// Bytes, of a decoded tree.
     Bytes(&'a [u8]),
+    /// The elements of an array.
     Array(I::Items),
+    /// The members of an object, in order.
     Object(I::Members),
 }
 
 /// A number as exactly as it was given.
 #[derive(Clone, Copy)]
-pub(crate) enum Number<'a> {
+pub enum Number<'a> {
+    /// An integer.
     Int(i64),
+    /// A double.
     Double(f64),
     /// As written in JSON.
     Text(&'a str),
@@ -38,7 +51,7 @@ pub(crate) enum Number<'a> {
 
 impl<'a> Number<'a> {
     /// The number if it is a 64-bit integer. `1.0` and `1e3` are not written as integers.
-    pub(crate) fn as_i64(self) -> Option<i64> {
+    pub fn as_i64(self) -> Option<i64> {
         match self {
             Self::Int(value) => Some(value),
             Self::Double(_) => None,
@@ -47,7 +60,7 @@ impl<'a> Number<'a> {
     }
 
     /// Written as an integer, of whatever size.
-    pub(crate) fn is_integer(self) -> bool {
+    pub fn is_integer(self) -> bool {
         match self {
             Self::Int(_) => true,
             Self::Double(_) => false,
@@ -55,7 +68,8 @@ impl<'a> Number<'a> {
         }
     }
 
-    pub(crate) fn as_f64(self) -> f64 {
+    /// The nearest double; infinite beyond the largest.
+    pub fn as_f64(self) -> f64 {
         match self {
             Self::Int(value) => value as f64,
             Self::Double(value) => value,
@@ -63,7 +77,8 @@ impl<'a> Number<'a> {
         }
     }
 
-    pub(crate) fn as_f32(self) -> f32 {
+    /// The nearest float; infinite beyond the largest.
+    pub fn as_f32(self) -> f32 {
         match self {
             Self::Int(value) => value as f32,
             Self::Double(value) => value as f32,
@@ -72,7 +87,7 @@ impl<'a> Number<'a> {
     }
 
     /// Its digits.
-    pub(crate) fn text(self) -> Cow<'a, str> {
+    pub fn text(self) -> Cow<'a, str> {
         match self {
             Self::Int(value) => Cow::Owned(value.to_string()),
             Self::Double(value) => Cow::Owned(value.to_string()),
@@ -81,15 +96,27 @@ impl<'a> Number<'a> {
     }
 }
 
-/// JSON text that [`check`](crate::json::check) has passed.
+/// JSON text that is well-formed.
 #[derive(Clone, Copy)]
-pub(crate) struct JsonText<'a> {
+pub struct JsonText<'a> {
     json: &'a [u8],
 }
 
 impl<'a> JsonText<'a> {
+    /// Text that [`check`](crate::json::check) has passed.
     pub(crate) fn new(json: &'a [u8]) -> Self {
         Self { json }
+    }
+
+    /// Checks a whole text: well-formed, UTF-8, no name twice in an object, nesting within `limits`.
+    pub fn checked(json: &'a [u8], limits: &Limits) -> Result<Self, FormatError> {
+        check::check(json, limits)?;
+        Ok(Self { json })
+    }
+
+    /// The text itself.
+    pub fn text(self) -> &'a [u8] {
+        self.json
     }
 }
 
@@ -130,7 +157,7 @@ impl<'a> Input<'a> for JsonText<'a> {
 }
 
 /// Elements of a JSON array.
-pub(crate) struct Elements<'a>(Scanner<'a>);
+pub struct Elements<'a>(Scanner<'a>);
 
 impl<'a> Iterator for Elements<'a> {
     type Item = JsonText<'a>;
@@ -142,7 +169,7 @@ impl<'a> Iterator for Elements<'a> {
 }
 
 /// Members of a JSON object.
-pub(crate) struct Members<'a>(Scanner<'a>);
+pub struct Members<'a>(Scanner<'a>);
 
 impl<'a> Iterator for Members<'a> {
     type Item = (Cow<'a, str>, JsonText<'a>);

@@ -144,6 +144,14 @@ impl Schema {
         }
     }
 
+    /// What a JSON Schema says of its events' structure; `None` for an Avro schema.
+    pub fn json_outline(&self) -> Option<crate::json::Outline> {
+        match &self.body {
+            Body::Json(json) => json.outline(&self.references),
+            Body::Avro(_) => None,
+        }
+    }
+
     /// What a JSON Schema declares at the paths. An Avro schema has none.
     pub(crate) fn json_leaves(&self, paths: &[FieldPath]) -> Result<Box<[Leaf]>, PathError> {
         match &self.body {

@@ -3,14 +3,15 @@
 use crate::error::FormatError;
 
 /// Containers within containers that a walk goes down into when nobody set a limit.
-pub(crate) const MAX_DEPTH: usize = 512;
+pub const MAX_DEPTH: usize = 512;
 
 /// Items that take no bytes (null, empty records) in one payload: their number costs nothing to
 /// claim and time to walk.
 const MAX_EMPTY_ITEMS: usize = 65_536;
 
-/// A position in a payload.
-pub(crate) struct Cursor<'a> {
+/// A position in a payload, for those who walk it themselves by an [`Outline`](super::Outline). Each
+/// error says at which byte.
+pub struct Cursor<'a> {
     bytes: &'a [u8],
     pos: usize,
     depth_left: usize,
@@ -26,7 +27,8 @@ pub(crate) struct Block {
 }
 
 impl<'a> Cursor<'a> {
-    pub(crate) fn new(bytes: &'a [u8], depth: usize) -> Self {
+    /// At the start of a payload; at most `depth` containers within containers.
+    pub fn new(bytes: &'a [u8], depth: usize) -> Self {
         Self {
             bytes,
             pos: 0,
@@ -64,7 +66,8 @@ impl<'a> Cursor<'a> {
         FormatError::avro(self.pos, problem)
     }
 
-    pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8], FormatError> {
+    /// The next `count` bytes.
+    pub fn take(&mut self, count: usize) -> Result<&'a [u8], FormatError> {
         match self
             .bytes
             .get(self.pos..)
@@ -84,7 +87,8 @@ impl<'a> Cursor<'a> {
         Ok(array)
     }
 
-    pub(crate) fn long(&mut self) -> Result<i64, FormatError> {
+    /// An Avro `long`.
+    pub fn long(&mut self) -> Result<i64, FormatError> {
         let start = self.pos;
         let mut value = 0_u64;
         for (position, byte) in self.bytes[start..].iter().take(10).enumerate() {
@@ -104,20 +108,24 @@ impl<'a> Cursor<'a> {
         }))
     }
 
-    pub(crate) fn int(&mut self) -> Result<i32, FormatError> {
+    /// An Avro `int`.
+    pub fn int(&mut self) -> Result<i32, FormatError> {
         let value = self.long()?;
         i32::try_from(value).map_err(|_| self.error("an int of more than 32 bits"))
     }
 
-    pub(crate) fn float(&mut self) -> Result<f32, FormatError> {
+    /// An Avro `float`.
+    pub fn float(&mut self) -> Result<f32, FormatError> {
         Ok(f32::from_le_bytes(self.array()?))
     }
 
-    pub(crate) fn double(&mut self) -> Result<f64, FormatError> {
+    /// An Avro `double`.
+    pub fn double(&mut self) -> Result<f64, FormatError> {
         Ok(f64::from_le_bytes(self.array()?))
     }
 
-    pub(crate) fn boolean(&mut self) -> Result<bool, FormatError> {
+    /// An Avro `boolean`.
+    pub fn boolean(&mut self) -> Result<bool, FormatError> {
         match self.take(1)? {
             [0] => Ok(false),
             [1] => Ok(true),
@@ -126,7 +134,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A length-prefixed run of bytes.
-    pub(crate) fn bytes(&mut self) -> Result<&'a [u8], FormatError> {
+    pub fn bytes(&mut self) -> Result<&'a [u8], FormatError> {
         let length = self.long()?;
         match usize::try_from(length) {
             Ok(length) => self.take(length),
@@ -134,13 +142,14 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    pub(crate) fn string(&mut self) -> Result<&'a str, FormatError> {
+    /// An Avro `string`, which must be UTF-8.
+    pub fn string(&mut self) -> Result<&'a str, FormatError> {
         let bytes = self.bytes()?;
         std::str::from_utf8(bytes).map_err(|_| self.error("a string that is not UTF-8"))
     }
 
     /// An index below `count`, as unions and enums have.
-    pub(crate) fn index(&mut self, count: usize, what: &str) -> Result<usize, FormatError> {
+    pub fn index(&mut self, count: usize, what: &str) -> Result<usize, FormatError> {
         let index = self.long()?;
         match usize::try_from(index) {
             Ok(index) if index < count => Ok(index),
@@ -197,7 +206,8 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    pub(crate) fn end(&self) -> Result<(), FormatError> {
+    /// Errs if bytes are left.
+    pub fn end(&self) -> Result<(), FormatError> {
         match self.remaining() {
             0 => Ok(()),
             count => Err(self.error(format!("{count} bytes after the end of the event"))),
@@ -205,8 +215,10 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Calls `item` for each item of an array or map; the first argument counts them.
-pub(crate) fn blocks<'a>(
+/// Calls `item` for each item of an array or map; the first argument counts them. An item takes at
+/// least `item_size` bytes ([`Outline::min_size`](super::Outline::min_size), and one more for a map's
+/// key), so that a block cannot claim more than there is room for.
+pub fn blocks<'a>(
     cursor: &mut Cursor<'a>,
     item_size: usize,
     mut item: impl FnMut(usize, &mut Cursor<'a>) -> Result<(), FormatError>,

@@ -189,7 +189,7 @@ impl<'e> Encoder<'e> {
         };
         match (written, node.logical) {
             (true, _) => Ok(()),
-            (false, Logical::None | Logical::Time) => Err(self.expected(id, "a string")),
+            (false, Logical::None | Logical::Time(_)) => Err(self.expected(id, "a string")),
             (false, _) => Err(self.expected(id, "a string of another form")),
         }
     }

@@ -1,5 +1,8 @@
 //! Avro payloads: walking and editing them, JSON to Avro and back.
 //!
+//! Who lays payloads out in another shape (columns, say) takes the schema's [`Outline`] once and then
+//! walks each payload with a [`Cursor`].
+//!
 //! Plain JSON for Avro: unions are unwrapped, enums and UUIDs are strings, `bytes` and `fixed` are
 //! base64 (standard alphabet, padded), decimals are strings (`"12.50"`), dates and times are integers in
 //! their own unit, floats that are no number are `"NaN"`, `"Infinity"` and `"-Infinity"`.
@@ -9,11 +12,15 @@ pub(crate) mod decimal;
 pub(crate) mod decode;
 pub(crate) mod encode;
 pub(crate) mod find;
+mod outline;
 pub(crate) mod program;
 pub(crate) mod scalar;
 mod skip;
 pub(crate) mod to_json;
 pub(crate) mod types;
+
+pub use cursor::{Cursor, MAX_DEPTH, blocks};
+pub use outline::{Outline, OutlineError, Time, TimeUnit};
 
 use crate::error::FormatError;
 use crate::fields::Limits;

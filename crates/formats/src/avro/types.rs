@@ -6,6 +6,7 @@ use apache_avro::Schema as AvroSchema;
 use apache_avro::schema::{FixedSchema, InnerDecimalSchema, UuidSchema};
 
 use super::encode::Encoder;
+use super::outline::{Time, TimeUnit};
 use crate::error::SchemaError;
 
 /// Index of a type in [`Types`].
@@ -50,7 +51,7 @@ pub(crate) enum Kind {
 pub(crate) enum Logical {
     None,
     /// Integer with a date or time meaning.
-    Time,
+    Time(Time),
     Decimal {
         precision: usize,
         scale: usize,
@@ -235,6 +236,10 @@ impl Builder {
         id
     }
 
+    fn timestamp(&mut self, unit: TimeUnit, utc: bool) -> NodeId {
+        self.push(Kind::Long, Logical::Time(Time::Stamp { unit, utc }))
+    }
+
     fn fixed(&mut self, fixed: &FixedSchema, namespace: Option<&str>, logical: Logical) -> NodeId {
         let name = fixed.name.fullname(namespace);
         let id = self.push(
@@ -258,14 +263,19 @@ impl Builder {
             AvroSchema::Double => self.push(Kind::Double, Logical::None),
             AvroSchema::Bytes => self.push(Kind::Bytes, Logical::None),
             AvroSchema::String => self.push(Kind::String, Logical::None),
-            AvroSchema::Date | AvroSchema::TimeMillis => self.push(Kind::Int, Logical::Time),
-            AvroSchema::TimeMicros
-            | AvroSchema::TimestampMillis
-            | AvroSchema::TimestampMicros
-            | AvroSchema::TimestampNanos
-            | AvroSchema::LocalTimestampMillis
-            | AvroSchema::LocalTimestampMicros
-            | AvroSchema::LocalTimestampNanos => self.push(Kind::Long, Logical::Time),
+            AvroSchema::Date => self.push(Kind::Int, Logical::Time(Time::Date)),
+            AvroSchema::TimeMillis => {
+                self.push(Kind::Int, Logical::Time(Time::OfDay(TimeUnit::Millis)))
+            }
+            AvroSchema::TimeMicros => {
+                self.push(Kind::Long, Logical::Time(Time::OfDay(TimeUnit::Micros)))
+            }
+            AvroSchema::TimestampMillis => self.timestamp(TimeUnit::Millis, true),
+            AvroSchema::TimestampMicros => self.timestamp(TimeUnit::Micros, true),
+            AvroSchema::TimestampNanos => self.timestamp(TimeUnit::Nanos, true),
+            AvroSchema::LocalTimestampMillis => self.timestamp(TimeUnit::Millis, false),
+            AvroSchema::LocalTimestampMicros => self.timestamp(TimeUnit::Micros, false),
+            AvroSchema::LocalTimestampNanos => self.timestamp(TimeUnit::Nanos, false),
             AvroSchema::BigDecimal => self.push(Kind::Bytes, Logical::BigDecimal),
             AvroSchema::Decimal(decimal) => {
                 let logical = Logical::Decimal {

@@ -1,12 +1,20 @@
 //! JSON payloads: walking and editing them, and checking events against JSON Schemas.
+//!
+//! Who lays events out in another shape (columns, say) takes the schema's [`Outline`] once and then
+//! looks at each event as [`JsonText`].
 
 pub(crate) mod check;
 pub(crate) mod find;
+mod outline;
 pub(crate) mod scalar;
 pub(crate) mod scan;
 pub(crate) mod shape;
 pub(crate) mod splice;
 pub(crate) mod text;
+
+pub use outline::{Kind, Outline, Property};
+
+pub use crate::input::{Elements, Input, JsonText, Members, Number, View};
 
 use crate::error::FormatError;
 use crate::fields::Limits;

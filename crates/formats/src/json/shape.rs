@@ -56,14 +56,14 @@ pub(crate) struct Document<'r> {
 
 /// One subschema, and the URI that its references are relative to.
 #[derive(Clone)]
-struct Sub<'r> {
-    json: &'r Json,
-    base: jsonschema::Uri<String>,
+pub(super) struct Sub<'r> {
+    pub(super) json: &'r Json,
+    pub(super) base: jsonschema::Uri<String>,
 }
 
 /// Subschemas that apply at a place: all of them, or one of them.
 #[derive(Clone)]
-enum Shape<'r> {
+pub(super) enum Shape<'r> {
     One(Sub<'r>),
     All(Vec<Shape<'r>>),
     Any(Vec<Shape<'r>>),
@@ -72,7 +72,7 @@ enum Shape<'r> {
 }
 
 /// Outcome of looking a name up.
-enum Lookup<'r> {
+pub(super) enum Lookup<'r> {
     Forbidden,
     Open,
     Found(Shape<'r>),
@@ -124,7 +124,7 @@ impl<'r> Document<'r> {
 
     /// Follows `$ref` and takes the applicators apart. `around`: the subschemas it is expanded for,
     /// since references may run in circles.
-    fn expand(&self, sub: Sub<'r>, around: &mut Vec<&'r Json>) -> Shape<'r> {
+    pub(super) fn expand(&self, sub: Sub<'r>, around: &mut Vec<&'r Json>) -> Shape<'r> {
         let Json::Object(keywords) = sub.json else {
             return if sub.json == &Json::Bool(true) {
                 Shape::Open
@@ -198,7 +198,7 @@ impl<'r> Document<'r> {
         }
     }
 
-    fn lookup(&self, shape: &Shape<'r>, segment: &str) -> Lookup<'r> {
+    pub(super) fn lookup(&self, shape: &Shape<'r>, segment: &str) -> Lookup<'r> {
         match shape {
             Shape::Open => Lookup::Open,
             Shape::One(sub) => self.lookup_one(sub, segment),
@@ -323,7 +323,7 @@ impl<'r> Document<'r> {
         }
     }
 
-    fn types(&self, shape: &Shape<'r>) -> JsonTypes {
+    pub(super) fn types(&self, shape: &Shape<'r>) -> JsonTypes {
         match shape {
             Shape::Open => JsonTypes::ALL,
             Shape::One(sub) => own_types(sub.json),
@@ -355,7 +355,7 @@ impl<'r> Document<'r> {
         }
     }
 
-    fn requires(&self, shape: &Shape<'r>, segment: &str) -> bool {
+    pub(super) fn requires(&self, shape: &Shape<'r>, segment: &str) -> bool {
         match shape {
             Shape::Open => false,
             Shape::One(sub) => sub

@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 
 use super::{Schema, all_references};
 use crate::error::{FormatError, PathError, SchemaError};
+use crate::json::Outline;
 use crate::json::shape::{Document, Leaf};
 use crate::path::FieldPath;
 
@@ -69,15 +70,23 @@ impl JsonSchema {
         let Some(first) = paths.first() else {
             return Ok(Box::default());
         };
-        // Parsing the schema has built the same registry before.
         let registry = registry(&self.document, references).map_err(|_| lost(first))?;
-        let base = jsonschema::uri::from_str(own_uri(&self.document)).map_err(|_| lost(first))?;
-        let document = Document {
-            registry: &registry,
-            root: &self.document,
-            base,
-        };
+        let document = self.within(&registry).ok_or_else(|| lost(first))?;
         paths.iter().map(|path| document.leaf(path)).collect()
+    }
+
+    pub(super) fn outline(&self, references: &[(String, Arc<Schema>)]) -> Option<Outline> {
+        let registry = registry(&self.document, references).ok()?;
+        Some(self.within(&registry)?.outline())
+    }
+
+    /// The document in a registry, which parsing the schema has built before.
+    fn within<'r>(&'r self, registry: &'r Registry<'r>) -> Option<Document<'r>> {
+        Some(Document {
+            registry,
+            root: &self.document,
+            base: jsonschema::uri::from_str(own_uri(&self.document)).ok()?,
+        })
     }
 }
 
