@@ -45,7 +45,7 @@ enum Task {
 
 #[derive(Subcommand)]
 enum ServicesTask {
-    /// Start the servers unless they run, and print the variables by which tests find them.
+    /// Start those servers that do not run, and print the variables by which tests find them.
     Start,
     /// Print the variables: `eval "$(cargo xtask services env)"`.
     Env,

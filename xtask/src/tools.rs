@@ -22,6 +22,11 @@ pub const MAVEN: Tool = Tool {
     name: "mvn",
     hint: "install Apache Maven 3.8 or newer (Debian: maven)",
 };
+/// Builds the object stores.
+pub const GO: Tool = Tool {
+    name: "go",
+    hint: "install Go 1.26 or newer (https://go.dev/dl)",
+};
 /// Runs the Confluent and Tink clients that check our formats.
 pub const PYTHON: Tool = Tool {
     name: "python3",

@@ -3,6 +3,7 @@
 //! made anew.
 
 pub mod debian;
+pub mod go;
 pub mod maven;
 pub mod python;
 

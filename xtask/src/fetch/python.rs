@@ -1,4 +1,5 @@
-//! A Python environment with the clients that judge our formats: Confluent's and Tink's.
+//! A Python environment with those who judge our formats: the clients of Confluent and Tink, and the
+//! readers of the files that we write.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -6,23 +7,28 @@ use std::process::Command;
 use super::once;
 use crate::{Result, process, tools};
 
-/// Pinned where a test depends on the behaviour of one version.
+/// Pinned, so that a run of today and one of next year judge alike.
 const REQUIREMENTS: &[&str] = &[
     "confluent-kafka==2.13.0",
     "tink==1.16.1",
-    "fastavro",
-    "pyyaml",
+    "pyyaml==6.0.3",
+    // Readers of files, and the codecs that they leave to others.
+    "pyarrow==26.0.1",
+    "duckdb==2.0.0",
+    "fastavro==1.13.1",
+    "cramjam==2.14.0",
+    "zstandard==0.25.0",
     // What the Confluent client imports for its schema registry rules and field encryption.
-    "attrs",
-    "authlib",
-    "cachetools",
-    "cel-python",
-    "google-re2",
-    "hkdf",
-    "httpx",
-    "jsonata-python",
-    "jsonschema",
-    "orjson",
+    "attrs==26.1.0",
+    "authlib==1.9.9",
+    "cachetools==8.0.1",
+    "cel-python==0.5.0",
+    "google-re2==1.1.20251105",
+    "hkdf==0.0.3",
+    "httpx==0.28.1",
+    "jsonata-python==0.7.1",
+    "jsonschema==4.26.0",
+    "orjson==3.13.0",
 ];
 
 /// Returns the environment's interpreter.

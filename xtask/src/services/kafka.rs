@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use super::{READY_LIMIT, SMALL_JVM};
+use super::{KAFKA_VARIABLE, READY_LIMIT, SMALL_JVM, Variables};
 use crate::process::{self, Process};
 use crate::{Error, Result, fetch, ports, tools};
 
@@ -135,8 +135,14 @@ impl Kafka {
         Ok(())
     }
 
-    pub(super) fn detach(self) -> u32 {
-        self.process.detach()
+    pub(super) fn variables(&self) -> Variables {
+        vec![(KAFKA_VARIABLE, self.bootstrap_servers())]
+    }
+
+    /// Lets the server outlive this process; returns its process group.
+    pub(super) fn detach(self) -> (u32, Variables) {
+        let variables = self.variables();
+        (self.process.detach(), variables)
     }
 }
 

@@ -1,17 +1,16 @@
 //! Apicurio Registry: a schema registry that is not ours, with the Confluent REST interface.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
-use super::{READY_LIMIT, SMALL_JVM};
+use super::probe::answers;
+use super::{READY_LIMIT, REGISTRY_VARIABLE, SMALL_JVM, Variables};
 use crate::process::Process;
 use crate::{Error, Result, fetch, ports, tools};
 
 const API: &str = "/apis/ccompat/v7";
+const SUBJECTS: &str = "/apis/ccompat/v7/subjects";
 
 /// A registry that keeps its schemas in memory and runs until it is dropped.
 #[derive(Debug)]
@@ -52,7 +51,7 @@ impl Registry {
             .arg(jar)
             .current_dir(dir);
         let mut process = spawn("the schema registry", command, &dir.join("registry.log"))?;
-        process.wait_ready(READY_LIMIT, || answers(port))?;
+        process.wait_ready(READY_LIMIT, || answers(port, SUBJECTS))?;
         Ok(Self { port, process })
     }
 
@@ -67,23 +66,13 @@ impl Registry {
         self.process.kill();
     }
 
-    pub(super) fn detach(self) -> u32 {
-        self.process.detach()
+    pub(super) fn variables(&self) -> Variables {
+        vec![(REGISTRY_VARIABLE, self.url())]
     }
-}
 
-/// Whether the list of subjects is answered with 200.
-fn answers(port: u16) -> bool {
-    let ask = || -> std::io::Result<bool> {
-        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-        write!(
-            stream,
-            "GET {API}/subjects HTTP/1.0\r\nHost: localhost\r\n\r\n"
-        )?;
-        let mut status = [0; 12];
-        stream.read_exact(&mut status)?;
-        Ok(status.ends_with(b" 200"))
-    };
-    ask().unwrap_or(false)
+    /// Lets the server outlive this process; returns its process group.
+    pub(super) fn detach(self) -> (u32, Variables) {
+        let variables = self.variables();
+        (self.process.detach(), variables)
+    }
 }

@@ -1,9 +1,9 @@
 //! All servers of one test run, fetched and started side by side.
 
 use std::path::PathBuf;
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 
-use super::{KAFKA_VARIABLE, Kafka, PYTHON_VARIABLE, REGISTRY_VARIABLE, Registry};
+use super::{FakeGcs, Kafka, Minio, PYTHON_VARIABLE, Registry};
 use crate::paths::RunDir;
 use crate::{Error, Result, fetch, tools};
 
@@ -14,20 +14,31 @@ pub struct Fetched {
 }
 
 impl Fetched {
-    /// Fetches what is not in the cache yet.
+    /// Fetches or builds what is not in the cache yet.
     ///
     /// # Errors
-    /// The first thing that is missing or could not be fetched.
+    /// The first thing that is missing or could not be had.
     pub fn all() -> Result<Self> {
-        for tool in [tools::JAVA, tools::MAVEN, tools::PYTHON, tools::TAR] {
+        for tool in [
+            tools::JAVA,
+            tools::MAVEN,
+            tools::PYTHON,
+            tools::GO,
+            tools::TAR,
+        ] {
             tool.require()?;
         }
         thread::scope(|scope| {
+            let stores = scope.spawn(|| {
+                fetch::go::fake_gcs()?;
+                fetch::go::minio()
+            });
             let python = scope.spawn(fetch::python::environment);
             fetch::maven::kafka()?;
             fetch::maven::apicurio()?;
+            joined(stores)?;
             Ok(Self {
-                python: python.join().map_err(|_| panicked())??,
+                python: joined(python)?,
             })
         })
     }
@@ -44,6 +55,8 @@ impl Fetched {
 pub struct Services {
     kafka: Kafka,
     registry: Registry,
+    minio: Minio,
+    gcs: FakeGcs,
     python: PathBuf,
     _dir: RunDir,
 }
@@ -52,17 +65,22 @@ impl Services {
     /// Starts all servers and waits until they are ready.
     ///
     /// # Errors
-    /// As [`Kafka::start`] and [`Registry::start`].
+    /// When one of them does not start.
     pub fn start(fetched: &Fetched) -> Result<Self> {
         let dir = RunDir::create()?;
-        let (kafka, registry) = thread::scope(|scope| {
-            let kafka = scope.spawn(|| Kafka::start(&dir.path().join("kafka")));
-            let registry = Registry::start(&dir.path().join("registry"));
-            (kafka.join(), registry)
+        let folder = |name| dir.path().join(name);
+        let (kafka, registry, minio, gcs) = thread::scope(|scope| {
+            let kafka = scope.spawn(|| Kafka::start(&folder("kafka")));
+            let registry = scope.spawn(|| Registry::start(&folder("registry")));
+            let minio = Minio::start(&folder("minio"));
+            let gcs = FakeGcs::start(&folder("gcs"));
+            (joined(kafka), joined(registry), minio, gcs)
         });
         Ok(Self {
-            kafka: kafka.map_err(|_| panicked())??,
+            kafka: kafka?,
             registry: registry?,
+            minio: minio?,
+            gcs: gcs?,
             python: fetched.python(),
             _dir: dir,
         })
@@ -71,14 +89,17 @@ impl Services {
     /// The variables by which tests find the servers.
     #[must_use]
     pub fn variables(&self) -> Vec<(&'static str, String)> {
-        vec![
-            (KAFKA_VARIABLE, self.kafka.bootstrap_servers()),
-            (REGISTRY_VARIABLE, self.registry.url()),
-            (PYTHON_VARIABLE, self.python.display().to_string()),
-        ]
+        let mut variables = self.kafka.variables();
+        variables.extend(self.registry.variables());
+        variables.extend(self.minio.variables());
+        variables.extend(self.gcs.variables());
+        variables.push((PYTHON_VARIABLE, self.python.display().to_string()));
+        variables
     }
 }
 
-fn panicked() -> Error {
-    Error::Other("a helper thread of the task panicked".into())
+fn joined<T>(handle: ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
+    handle
+        .join()
+        .map_err(|_| Error::Other("a helper thread of the task panicked".into()))?
 }

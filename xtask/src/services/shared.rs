@@ -9,12 +9,26 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fetched, KAFKA_VARIABLE, Kafka, PYTHON_VARIABLE, REGISTRY_VARIABLE, Registry};
+use super::{FakeGcs, Fetched, Kafka, Minio, PYTHON_VARIABLE, Registry, Variables};
 use crate::fetch::lock;
 use crate::process::{is_alive, stop_group};
 use crate::{Error, Result, paths};
 
 const STOP_LIMIT: Duration = Duration::from_secs(20);
+
+/// Starts a server in a folder; returns its process group and the variables by which it is found.
+type Start = fn(&Path) -> Result<(u32, Variables)>;
+
+const SERVERS: &[(&str, Start)] = &[
+    ("kafka", |dir| Kafka::start_detached(dir).map(Kafka::detach)),
+    ("registry", |dir| {
+        Registry::start_detached(dir).map(Registry::detach)
+    }),
+    ("minio", |dir| Minio::start_detached(dir).map(Minio::detach)),
+    ("gcs", |dir| {
+        FakeGcs::start_detached(dir).map(FakeGcs::detach)
+    }),
+];
 
 /// What is written down about running servers.
 #[derive(Debug, Serialize, Deserialize)]
@@ -46,55 +60,62 @@ impl Shared {
         }
     }
 
-    /// Returns running servers: those started earlier if all of them live, else new ones.
+    /// Returns running servers: those of an earlier start that live, and new ones for the others.
     ///
     /// # Errors
-    /// As [`Kafka::start`] and [`Registry::start`].
+    /// When one of them cannot be fetched or does not start.
     pub fn start() -> Result<Self> {
         let runs = paths::runs();
         fs::create_dir_all(&runs).map_err(Error::io("make the folder", &runs))?;
         let _turn = lock(&runs.join("shared.lock"))?;
-        if let Some(earlier) = Self::find()? {
-            if earlier.processes.values().all(|id| is_alive(*id)) {
-                return Ok(earlier);
-            }
-            earlier.stop()?;
-        }
+        let mut shared = Self::find()?.unwrap_or_else(|| Self {
+            dir: runs.join("shared"),
+            processes: BTreeMap::new(),
+            variables: BTreeMap::new(),
+        });
+        shared.processes.retain(|_, id| is_alive(*id));
+        let missing: Vec<_> = SERVERS
+            .iter()
+            .filter(|(name, _)| !shared.processes.contains_key(*name))
+            .collect();
         let fetched = Fetched::all()?;
-        let dir = runs.join("shared");
-        if dir.exists() {
-            fs::remove_dir_all(&dir).map_err(Error::io("remove", &dir))?;
+        let python = fetched.python().display().to_string();
+        shared.variables.insert(PYTHON_VARIABLE.into(), python);
+        let dir = &shared.dir;
+        let started: Vec<_> = thread::scope(|scope| {
+            let starting: Vec<_> = missing
+                .iter()
+                .map(|(name, start)| {
+                    (
+                        *name,
+                        scope.spawn(move || start_in(&dir.join(name), *start)),
+                    )
+                })
+                .collect();
+            starting
+                .into_iter()
+                .map(|(name, handle)| (name, handle.join()))
+                .collect()
+        });
+        let mut failed = None;
+        for (name, outcome) in started {
+            match outcome {
+                Ok(Ok((id, variables))) => {
+                    shared.processes.insert(name.into(), id);
+                    let variables = variables.into_iter();
+                    let variables = variables.map(|(key, value)| (key.to_owned(), value));
+                    shared.variables.extend(variables);
+                }
+                Ok(Err(error)) => failed = Some(error),
+                Err(_) => failed = Some(Error::Other(format!("starting {name} panicked"))),
+            }
         }
-        let shared = Self::launch(&dir, &fetched)?;
-        let file = state_file();
+        // Those that did start are to be found and stopped, too.
         let text = serde_json::to_vec_pretty(&shared)
             .map_err(|error| Error::Other(format!("cannot write down the servers: {error}")))?;
+        let file = state_file();
         fs::write(&file, text).map_err(Error::io("write", &file))?;
-        Ok(shared)
-    }
-
-    fn launch(dir: &Path, fetched: &Fetched) -> Result<Self> {
-        let (kafka, registry) = thread::scope(|scope| {
-            let kafka = scope.spawn(|| Kafka::start_detached(&dir.join("kafka")));
-            let registry = Registry::start_detached(&dir.join("registry"));
-            (kafka.join(), registry)
-        });
-        let kafka = kafka.map_err(|_| Error::Other("starting Kafka panicked".into()))??;
-        let registry = registry?;
-        let variables = [
-            (KAFKA_VARIABLE, kafka.bootstrap_servers()),
-            (REGISTRY_VARIABLE, registry.url()),
-            (PYTHON_VARIABLE, fetched.python().display().to_string()),
-        ];
-        Ok(Self {
-            dir: dir.into(),
-            variables: variables.map(|(key, value)| (key.into(), value)).into(),
-            processes: [
-                ("kafka".into(), kafka.detach()),
-                ("registry".into(), registry.detach()),
-            ]
-            .into(),
-        })
+        failed.map_or(Ok(shared), Err)
     }
 
     /// Stops the servers and removes their data.
@@ -133,6 +154,14 @@ impl Shared {
             })
             .collect()
     }
+}
+
+/// What an earlier server has left in the folder goes.
+fn start_in(dir: &Path, start: Start) -> Result<(u32, Variables)> {
+    if dir.exists() {
+        fs::remove_dir_all(dir).map_err(Error::io("remove", dir))?;
+    }
+    start(dir)
 }
 
 fn state_file() -> PathBuf {
