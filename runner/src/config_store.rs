@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use penstock_broker::{Broker, OutRecord, ProducerSpec, ReaderSpec, Result, StartAt, TopicSpec};
+use penstock_broker::{Broker, OutRecord, ProducerSpec, Result};
 use serde::{Deserialize, Serialize};
+
+use crate::compacted;
 
 /// Name of the topic.
 pub(crate) const TOPIC: &str = "_penstock.configs";
 
 /// Makes the topic if it is not there.
 pub(crate) fn create_topic(broker: &dyn Broker, replication: Option<i32>) -> Result<()> {
-    let mut spec = TopicSpec::new(TOPIC, 1).config("cleanup.policy", "compact");
-    spec.replication = replication;
-    broker.create_topic(&spec).map(|_| ())
+    compacted::create(broker, TOPIC, 1, replication)
 }
 
 /// A stored connector.
@@ -63,16 +63,11 @@ impl Store {
             connectors: BTreeMap::new(),
             contracts: BTreeMap::new(),
         };
-        let mut reader = store.broker.reader(ReaderSpec::new("penstock-configs"))?;
-        reader.assign(TOPIC, 0, StartAt::Earliest)?;
-        let (_, high) = reader.watermarks(TOPIC, 0)?;
-        while reader.position(TOPIC, 0)? < high {
-            for message in reader.poll(1000, Duration::from_millis(500))? {
-                let key = String::from_utf8_lossy(message.key.as_deref().unwrap_or_default())
-                    .into_owned();
-                store.fold(&key, message.value.as_deref(), message.offset);
-            }
-        }
+        let broker = store.broker.clone();
+        compacted::read(broker.as_ref(), TOPIC, [0], |message| {
+            let key = String::from_utf8_lossy(message.key.as_deref().unwrap_or_default());
+            store.fold(&key, message.value.as_deref(), message.offset);
+        })?;
         Ok(store)
     }
 

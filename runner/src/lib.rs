@@ -37,11 +37,13 @@
 mod builtin;
 mod chain;
 mod cli;
+mod compacted;
 mod config;
 mod config_store;
 mod connectors;
 mod converters;
 mod dead_letters;
+mod journal;
 mod key_store;
 mod metrics;
 mod offsets;

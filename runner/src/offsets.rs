@@ -1,21 +1,17 @@
 //! Positions of replayable sources, kept in the compacted topic `_penstock.offsets` and written in
 //! one transaction with the records they belong to.
 
-use std::time::Duration;
-
-use penstock_broker::{
-    Broker, OutRecord, Producer, ReaderSpec, Result, StartAt, TopicSpec, murmur2_partition,
-};
+use penstock_broker::{Broker, OutRecord, Producer, Result, murmur2_partition};
 use serde_json::Value;
+
+use crate::compacted;
 
 /// Name of the topic.
 pub(crate) const TOPIC: &str = "_penstock.offsets";
 
 /// Makes the topic if it is not there.
 pub(crate) fn create_topic(broker: &dyn Broker, replication: Option<i32>) -> Result<()> {
-    let mut spec = TopicSpec::new(TOPIC, 5).config("cleanup.policy", "compact");
-    spec.replication = replication;
-    broker.create_topic(&spec).map(|_| ())
+    compacted::create(broker, TOPIC, 5, replication)
 }
 
 fn key(connector: &str, task: usize) -> Vec<u8> {
@@ -29,20 +25,15 @@ pub(crate) fn load(broker: &dyn Broker, connector: &str, task: usize) -> Result<
     let key = key(connector, task);
     let partitions = broker.topic(TOPIC)?.map_or(1, |topic| topic.partitions);
     let partition = murmur2_partition(&key, partitions);
-    let mut reader = broker.reader(ReaderSpec::new("penstock-offsets"))?;
-    reader.assign(TOPIC, partition, StartAt::Earliest)?;
-    let (_, high) = reader.watermarks(TOPIC, partition)?;
     let mut position = None;
-    while reader.position(TOPIC, partition)? < high {
-        for message in reader.poll(1000, Duration::from_millis(500))? {
-            if message.key.as_deref() == Some(&key[..]) {
-                position = message
-                    .value
-                    .as_deref()
-                    .and_then(|value| serde_json::from_slice(value).ok());
-            }
+    compacted::read(broker, TOPIC, [partition], |message| {
+        if message.key.as_deref() == Some(&key[..]) {
+            position = message
+                .value
+                .as_deref()
+                .and_then(|value| serde_json::from_slice(value).ok());
         }
-    }
+    })?;
     Ok(position)
 }
 

@@ -23,6 +23,14 @@ pub(crate) fn make(services: &Services, spec: &ConnectorSpec) -> Result<()> {
     Ok(())
 }
 
+/// Makes a topic as the worker makes them.
+pub(crate) fn make_plain(services: &Services, topic: &str) -> Result<()> {
+    let mut wanted = TopicSpec::new(topic, 1);
+    wanted.partitions = services.default_partitions();
+    wanted.replication = services.replication();
+    services.broker.create_topic(&wanted).map(|_| ())
+}
+
 /// Makes topics for the records of a connector: a derived topic has as many partitions as its origin.
 pub(crate) fn make_missing(
     services: &Services,

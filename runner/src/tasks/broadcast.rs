@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use penstock_broker::{Reader, ReaderSpec, StartAt, TopicPartition};
-use penstock_connect::{Error, FlushReason, MemoryJournal, Sink};
+use penstock_connect::{Error, FlushReason, Sink};
 
+use super::journal::NoJournal;
 use super::{POLL, POLL_RECORDS, TaskEnv, batch, task_error};
 
 pub(super) fn run(env: &TaskEnv, mut sink: Box<dyn Sink>) -> Result<(), Error> {
@@ -20,7 +21,7 @@ pub(super) fn run(env: &TaskEnv, mut sink: Box<dyn Sink>) -> Result<(), Error> {
     let mut known = BTreeSet::new();
     // Listening begins before the first topic exists.
     env.handle
-        .block_on(sink.open(&[], &mut MemoryJournal::default()))?;
+        .block_on(sink.open(&[], &mut NoJournal))?;
     let mut last_look: Option<Instant> = None;
     while !env.stopping() {
         if last_look.is_none_or(|at| at.elapsed() > super::sink::LOOK) {
@@ -52,7 +53,7 @@ pub(super) fn run(env: &TaskEnv, mut sink: Box<dyn Sink>) -> Result<(), Error> {
             env.metrics.skipped();
         }
         env.handle
-            .block_on(sink.flush(FlushReason::Tick, &mut MemoryJournal::default()))?;
+            .block_on(sink.flush(FlushReason::Tick, &mut NoJournal))?;
         env.metrics.ended(messages.len());
     }
     let ours: Vec<_> = known
@@ -101,7 +102,7 @@ fn look(
     }
     if !new.is_empty() {
         env.handle
-            .block_on(sink.open(&new, &mut MemoryJournal::default()))?;
+            .block_on(sink.open(&new, &mut NoJournal))?;
         env.metrics.partitions(known.len());
     }
     Ok(())

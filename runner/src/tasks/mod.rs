@@ -3,7 +3,9 @@
 
 mod batch;
 mod broadcast;
+mod journal;
 mod pipeline;
+mod progress;
 mod push;
 mod registrar;
 mod rejects;
@@ -16,7 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use penstock_broker::{ConsumerSpec, Message, TopicPartition};
+use penstock_broker::{ConsumerSpec, Message, Start, TopicPartition};
 use penstock_connect::{Error, Retry, TaskContext};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -144,6 +146,11 @@ impl TaskEnv {
         spec.poll_bytes = share.min(4 << 20);
         spec.prefetch_bytes = share;
         spec.overrides = self.spec.consumer_overrides.clone();
+        if let Some("latest" | "largest" | "end") =
+            spec.overrides.get("auto.offset.reset").map(|reset| reset.trim())
+        {
+            spec.start = Start::Latest;
+        }
         spec
     }
 

@@ -1,14 +1,13 @@
 //! Topics to a sink: records are given to the sink in order, and the group's offsets move only to
 //! what the sink says is durable, after the dead letters before it are.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use penstock_broker::{
-    Consumer, Message, Polled, Producer, ProducerSpec, TopicPartition, TopicPartitionOffset,
-};
-use penstock_connect::{Error, FlushReason, MemoryJournal, Position, Sink};
+use penstock_broker::{Consumer, Message, Polled, Producer, ProducerSpec, Start, TopicPartition};
+use penstock_connect::{Error, FlushReason, Need, Position, Sink, StartAt};
 
+use super::journal;
+use super::progress::{Partitions, Progress, broker_partition, sink_partition};
 use super::rejects::Rejects;
 use super::{POLL, POLL_RECORDS, TaskEnv, batch, task_error};
 use crate::chain::{Chain, Rejection};
@@ -19,6 +18,16 @@ pub(super) const LOOK: Duration = Duration::from_secs(2);
 
 /// Progress is made durable this soon once no more records come.
 const IDLE_FLUSH: Duration = Duration::from_millis(100);
+
+/// Flushes are this far apart while the sink asks for them.
+const ASKED_FLUSH: Duration = Duration::from_millis(50);
+
+/// Flushes are this far apart while the sink has no room.
+const ROOM_FLUSH: Duration = Duration::from_millis(10);
+
+/// A sink without room is waited for so long before its partitions are paused, since a pause throws away
+/// what was fetched ahead.
+const ROOM_PATIENCE: Duration = Duration::from_millis(200);
 
 /// Longest wait for dead letters to become durable before the task starts again.
 const DEAD_LETTER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -41,42 +50,33 @@ struct SinkTask<'a> {
     consumer: Box<dyn Consumer>,
     /// For dead letters; made when the first one comes.
     producer: Option<Box<dyn Producer>>,
+    journal: journal::Writer,
     topics: Vec<String>,
     read: (Converter, Converter),
-    progress: BTreeMap<TopicPartition, Progress>,
+    /// Partitions without any position begin with the next record that comes.
+    from_latest: bool,
+    partitions: Partitions,
     last_flush: Instant,
     unflushed: bool,
-}
-
-/// How far a partition has come.
-#[derive(Debug, Default)]
-struct Progress {
-    /// One past the last record that was read and has ended or was given to the sink.
-    seen: i64,
-    /// One past the last record that the sink was given and has not yet called durable.
-    given: Option<i64>,
-    committed: i64,
-}
-
-impl Progress {
-    /// The offset that may be committed now.
-    fn durable(&self, sink: Option<i64>) -> i64 {
-        match (self.given, sink) {
-            (Some(given), Some(durable)) if durable < given => durable,
-            (Some(_), None) => self.committed,
-            _ => self.seen,
-        }
-    }
+    /// Since when the sink has no room.
+    full_since: Option<Instant>,
+    /// It has had none for a while: nothing is read.
+    paused: bool,
+    /// Records that came nevertheless, since they were on their way.
+    waiting: Vec<Message>,
 }
 
 impl<'a> SinkTask<'a> {
     fn open(env: &'a TaskEnv, topics: Vec<String>, sink: &'a mut dyn Sink) -> Result<Self, Error> {
         let chain = env.chain()?;
-        let consumer = env
-            .services
-            .broker
-            .consumer(env.consumer_spec(topics.clone()))
-            .map_err(task_error)?;
+        let mut spec = env.consumer_spec(topics.clone());
+        if !env.spec.consumer_overrides.contains_key("auto.offset.reset")
+            && sink.start_at() == StartAt::Latest
+        {
+            spec.start = Start::Latest;
+        }
+        let from_latest = spec.start == Start::Latest;
+        let consumer = env.services.broker.consumer(spec).map_err(task_error)?;
         Ok(Self {
             rejects: Rejects::new(env, &chain)?,
             env,
@@ -84,11 +84,16 @@ impl<'a> SinkTask<'a> {
             chain,
             consumer,
             producer: None,
+            journal: journal::Writer::default(),
             topics,
             read: env.services.converters(&env.spec),
-            progress: BTreeMap::new(),
+            from_latest,
+            partitions: Partitions::default(),
             last_flush: Instant::now(),
             unflushed: false,
+            full_since: None,
+            paused: false,
+            waiting: Vec::new(),
         })
     }
 
@@ -96,7 +101,10 @@ impl<'a> SinkTask<'a> {
     fn run(&mut self) -> Result<(), Error> {
         let mut last_look = Instant::now();
         loop {
-            match self.consumer.poll(POLL_RECORDS, POLL).map_err(task_error)? {
+            self.pause_or_resume()?;
+            let polled = self.poll()?;
+            match polled {
+                Polled::Messages(messages) if self.paused => self.waiting.extend(messages),
                 Polled::Messages(messages) => self.take(&messages)?,
                 Polled::Assigned(partitions) => self.assigned(&partitions)?,
                 Polled::Revoked { partitions, lost } => self.revoked(&partitions, lost)?,
@@ -106,7 +114,9 @@ impl<'a> SinkTask<'a> {
                     }
                 }
             }
-            if self.last_flush.elapsed() >= self.env.services.worker.offset_flush_interval.0 {
+            let interval = self.env.services.worker.offset_flush_interval.0;
+            let pause = self.next_flush().unwrap_or(interval).min(interval);
+            if self.last_flush.elapsed() >= pause {
                 self.flush(FlushReason::Tick)?;
             }
             if self.env.stopping() {
@@ -114,11 +124,7 @@ impl<'a> SinkTask<'a> {
             }
             if last_look.elapsed() > LOOK {
                 last_look = Instant::now();
-                let positions = self
-                    .progress
-                    .iter()
-                    .map(|(partition, progress)| (partition, progress.seen));
-                self.env.metrics.lag(lag(self.env, positions));
+                self.env.metrics.lag(lag(self.env, self.partitions.seen()));
                 if self
                     .env
                     .services
@@ -132,41 +138,115 @@ impl<'a> SinkTask<'a> {
         }
     }
 
+    /// How soon after the last one the sink asks for a flush, if it does.
+    fn next_flush(&self) -> Option<Duration> {
+        match self.sink.need() {
+            Need::Nothing => None,
+            Need::Flush => Some(ASKED_FLUSH),
+            Need::Room => Some(ROOM_FLUSH),
+        }
+    }
+
+    /// Stops reading while the sink has no room.
+    fn pause_or_resume(&mut self) -> Result<(), Error> {
+        self.full_since = match self.sink.need() {
+            Need::Room => self.full_since.or_else(|| Some(Instant::now())),
+            Need::Nothing | Need::Flush => None,
+        };
+        let pause = self
+            .full_since
+            .is_some_and(|since| since.elapsed() >= ROOM_PATIENCE);
+        if pause == self.paused {
+            return Ok(());
+        }
+        let ours = self.consumer.assignment();
+        let changed = if pause {
+            self.consumer.pause(&ours)
+        } else {
+            self.consumer.resume(&ours)
+        };
+        changed.map_err(task_error)?;
+        self.paused = pause;
+        Ok(())
+    }
+
+    fn poll(&mut self) -> Result<Polled, Error> {
+        if self.full_since.is_some() && !self.paused {
+            self.env.pause(ROOM_FLUSH);
+            return Ok(Polled::Idle);
+        }
+        if !self.paused && !self.waiting.is_empty() {
+            return Ok(Polled::Messages(std::mem::take(&mut self.waiting)));
+        }
+        let time = self.next_flush().map_or(POLL, |pause| {
+            pause.saturating_sub(self.last_flush.elapsed()).min(POLL)
+        });
+        self.consumer.poll(POLL_RECORDS, time).map_err(task_error)
+    }
+
     fn assigned(&mut self, partitions: &[TopicPartition]) -> Result<(), Error> {
         let ours: Vec<_> = partitions.iter().map(sink_partition).collect();
+        // The sink first: its journal ends what a killed task has left open, which would hold up the
+        // group's offsets, too.
+        let mut journal =
+            self.journal
+                .journal(self.env, self.consumer.as_mut(), &mut self.partitions);
         let held = self
             .env
             .handle
-            .block_on(self.sink.open(&ours, &mut MemoryJournal::default()))?;
+            .block_on(self.sink.open(&ours, &mut journal))?;
         let committed = self.consumer.committed(partitions).map_err(task_error)?;
+        let mut new: Vec<&TopicPartition> = partitions.iter().collect();
         for position in committed {
             let partition = TopicPartition::new(position.topic, position.partition);
-            let progress = Progress {
-                seen: position.offset,
-                given: None,
-                committed: position.offset,
-            };
-            self.progress.insert(partition, progress);
+            new.retain(|new| **new != partition);
+            self.partitions
+                .insert(partition, Progress::at(position.offset));
         }
         for Position { partition, offset } in held {
             self.check_held(&partition, offset)?;
-            let (topic, number) = (partition.topic, partition.partition);
-            let progress = self
-                .progress
-                .entry(TopicPartition::new(topic.clone(), number))
-                .or_default();
+            let partition = broker_partition(&partition);
+            new.retain(|new| **new != partition);
+            let progress = self.partitions.get(&partition);
             // Behind the group's offset lie only records that were not for the sink. Before it, the
             // group has yet to learn what the sink holds: with the next flush.
             if offset > progress.committed {
-                self.consumer
-                    .seek(&topic, number, offset)
-                    .map_err(task_error)?;
                 progress.seen = offset;
                 self.unflushed = true;
+                self.seek(&partition, offset)?;
             }
+        }
+        if self.from_latest {
+            self.pin(&new)?;
+        }
+        if self.paused {
+            self.consumer.pause(partitions).map_err(task_error)?;
         }
         self.count_partitions();
         Ok(())
+    }
+
+    fn seek(&mut self, partition: &TopicPartition, offset: i64) -> Result<(), Error> {
+        self.consumer
+            .seek(&partition.topic, partition.partition, offset)
+            .map_err(task_error)
+    }
+
+    /// Fixes where partitions begin that begin with the next record: a task that is killed before it
+    /// has committed anything goes on from there.
+    fn pin(&mut self, partitions: &[&TopicPartition]) -> Result<(), Error> {
+        let mut pins = Vec::with_capacity(partitions.len());
+        for partition in partitions {
+            let broker = &self.env.services.broker;
+            let (_, high) = broker
+                .watermarks(&partition.topic, partition.partition)
+                .map_err(task_error)?;
+            self.seek(partition, high)?;
+            self.partitions
+                .insert((*partition).clone(), Progress::at(high));
+            pins.push(partition.at(high));
+        }
+        self.consumer.commit(&pins).map_err(task_error)
     }
 
     /// A sink that is ahead of its topic belongs to an earlier topic of that name.
@@ -198,8 +278,13 @@ impl<'a> SinkTask<'a> {
         let gone: Vec<_> = partitions.iter().map(sink_partition).collect();
         self.env.handle.block_on(self.sink.close(&gone))?;
         for partition in partitions {
-            self.progress.remove(partition);
+            self.partitions.remove(partition);
         }
+        self.waiting.retain(|message| {
+            !partitions.iter().any(|gone| {
+                gone.partition == message.partition && gone.topic == message.topic
+            })
+        });
         self.consumer.release().map_err(task_error)?;
         self.count_partitions();
         Ok(())
@@ -281,7 +366,7 @@ impl<'a> SinkTask<'a> {
         let mut given = origins.iter().copied().peekable();
         for (index, message) in messages.iter().enumerate() {
             let partition = TopicPartition::new(message.topic.clone(), message.partition);
-            let progress = self.progress.entry(partition).or_default();
+            let progress = self.partitions.get(&partition);
             while given.next_if(|origin| *origin < index).is_some() {}
             if given.peek() == Some(&index) {
                 progress.given = Some(message.offset + 1);
@@ -341,49 +426,23 @@ impl<'a> SinkTask<'a> {
                     .map_err(task_error)?;
             }
         }
+        let mut journal =
+            self.journal
+                .journal(self.env, self.consumer.as_mut(), &mut self.partitions);
         let positions = self
             .env
             .handle
-            .block_on(self.sink.flush(reason, &mut MemoryJournal::default()))?;
-        let mut offsets = Vec::new();
-        for (partition, progress) in &mut self.progress {
-            let durable = positions
-                .iter()
-                .find(|position| {
-                    position.partition.partition == partition.partition
-                        && position.partition.topic == partition.topic
-                })
-                .map(|position| position.offset);
-            let offset = progress.durable(durable);
-            if durable >= progress.given {
-                progress.given = None;
-            }
-            if offset > progress.committed {
-                offsets.push((partition.at(offset), offset - progress.committed));
-            }
-        }
+            .block_on(self.sink.flush(reason, &mut journal))?;
         self.unflushed = false;
+        let offsets = self.partitions.durable(&positions);
         if offsets.is_empty() {
             return Ok(());
         }
         let since = Instant::now();
-        let positions: Vec<TopicPartitionOffset> = offsets
-            .iter()
-            .map(|(position, _)| position.clone())
-            .collect();
-        self.consumer.commit(&positions).map_err(task_error)?;
-        let moved = offsets
-            .iter()
-            .map(|(_, moved)| usize::try_from(*moved).unwrap_or(0))
-            .sum();
+        self.consumer.commit(&offsets).map_err(task_error)?;
+        let moved = self.partitions.commit(&offsets);
         self.env.metrics.committed(since.elapsed(), moved);
         self.env.metrics.ended(moved);
-        for (position, _) in offsets {
-            let partition = TopicPartition::new(position.topic, position.partition);
-            if let Some(progress) = self.progress.get_mut(&partition) {
-                progress.committed = position.offset;
-            }
-        }
         Ok(())
     }
 
@@ -396,13 +455,6 @@ impl<'a> SinkTask<'a> {
             .map(sink_partition)
             .collect();
         self.env.handle.block_on(self.sink.close(&ours))
-    }
-}
-
-fn sink_partition(partition: &TopicPartition) -> penstock_connect::TopicPartition {
-    penstock_connect::TopicPartition {
-        topic: partition.topic.clone(),
-        partition: partition.partition,
     }
 }
 
@@ -432,41 +484,4 @@ pub(super) fn lag<'p>(
         Some(high - position)
     });
     lags.max().unwrap_or(0).max(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_offset_moves_only_over_records_that_are_durable_or_were_not_for_the_sink() {
-        let progress = |seen, given, committed| Progress {
-            seen,
-            given,
-            committed,
-        };
-        for (case, state, durable, expected) in [
-            (
-                "nothing was given: filtered records count",
-                progress(10, None, 3),
-                None,
-                10,
-            ),
-            (
-                "all that was given is durable",
-                progress(10, Some(8), 3),
-                Some(8),
-                10,
-            ),
-            ("the sink lags", progress(10, Some(8), 3), Some(5), 5),
-            (
-                "the sink says nothing of it",
-                progress(10, Some(8), 3),
-                None,
-                3,
-            ),
-        ] {
-            assert_eq!(state.durable(durable), expected, "{case}");
-        }
-    }
 }

@@ -1,0 +1,81 @@
+//! The worker's own compacted topics: how they are made, and how they are read to their end.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use penstock_broker::{
+    Broker, Error, ErrorKind, Message, ReaderSpec, Result, Retry, StartAt, TopicSpec,
+};
+
+/// Only closed segments are compacted: small ones keep a start from reading what is long outdated.
+const SEGMENT_BYTES: &str = "16777216";
+
+/// Longer than a transaction that nobody ends can stay open at a broker's defaults.
+const PATIENCE: Duration = Duration::from_secs(75);
+
+/// Makes the topic if it is not there.
+pub(crate) fn create(
+    broker: &dyn Broker,
+    name: &str,
+    partitions: i32,
+    replication: Option<i32>,
+) -> Result<()> {
+    let mut spec = TopicSpec::new(name, partitions)
+        .config("cleanup.policy", "compact")
+        .config("segment.bytes", SEGMENT_BYTES);
+    spec.replication = replication;
+    broker.create_topic(&spec).map(|_| ())
+}
+
+/// Hands out every committed record of these partitions, up to what was there when this began. A
+/// transaction that is open then may commit yet, and hides what others wrote behind it: its end is
+/// waited for.
+pub(crate) fn read(
+    broker: &dyn Broker,
+    topic: &str,
+    partitions: impl IntoIterator<Item = i32>,
+    mut each: impl FnMut(Message),
+) -> Result<()> {
+    let client = "penstock-state";
+    let mut spec = ReaderSpec::new(client);
+    spec.read_committed = false;
+    let mut all = broker.reader(spec)?;
+    let mut reader = broker.reader(ReaderSpec::new(client))?;
+    let mut ends = BTreeMap::new();
+    for partition in partitions {
+        let (low, end) = all.watermarks(topic, partition)?;
+        if end > low {
+            reader.assign(topic, partition, StartAt::Earliest)?;
+            ends.insert(partition, end);
+        }
+    }
+    drop(all);
+    let mut waiting_since = Instant::now();
+    while !ends.is_empty() {
+        let messages = reader.poll(1000, Duration::from_millis(50))?;
+        if !messages.is_empty() {
+            waiting_since = Instant::now();
+        }
+        for message in messages {
+            each(message);
+        }
+        let mut reached = Vec::new();
+        for (partition, end) in &ends {
+            if reader.position(topic, *partition)? >= *end {
+                reached.push(*partition);
+            }
+        }
+        for partition in reached {
+            ends.remove(&partition);
+            reader.unassign(topic, partition)?;
+        }
+        if waiting_since.elapsed() > PATIENCE {
+            return Err(Error::new(
+                Retry::Backoff,
+                ErrorKind::Unreachable,
+                format!("{topic} cannot be read to its end: a transaction in it stays open"),
+            ));
+        }
+    }
+    Ok(())
+}
