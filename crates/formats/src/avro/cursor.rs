@@ -61,8 +61,9 @@ impl<'a> Cursor<'a> {
         self.depth_left += 1;
     }
 
+    /// An error at this position.
     #[cold]
-    pub(crate) fn error(&self, problem: impl Into<String>) -> FormatError {
+    pub fn error(&self, problem: impl Into<String>) -> FormatError {
         FormatError::avro(self.pos, problem)
     }
 

@@ -50,7 +50,8 @@ pub struct Property {
 }
 
 impl Outline {
-    const ANY: Self = Self {
+    /// Nothing is said.
+    pub const ANY: Self = Self {
         nullable: true,
         kind: Kind::Any,
     };
