@@ -8,6 +8,15 @@
 /// `; .. groups: Group`, where `Group` is a `config!` struct of its own: it collects `<name>.<key>`
 /// into a map by name.
 ///
+/// Behind the keys, each part after a semicolon and in this order, may stand:
+/// - `flatten storage: StorageKeys, rotation: RotationKeys`: the keys of other `config!` structs, which
+///   several plugins share, each struct as a field;
+/// - `ignored { "key" => "why", … }`: keys that other vendors' plugins have and that mean nothing here:
+///   accepted with a note. A key that ends in a dot stands for all that begin with it;
+/// - `refused { "key" => "why, and what to do", … }`: keys that would mean something but are not
+///   supported;
+/// - the groups above.
+///
 /// `#[check(function)]` names a `fn(&Self) -> Vec<(&'static str, String)>` that looks at fields
 /// together and returns (key, message) pairs.
 ///
@@ -43,6 +52,9 @@ macro_rules! config {
                 $(#[doc = $fdoc:literal])*
                 $key:literal => $field:ident : $type:ty $(= $default:literal)?
             ),* $(,)?
+            $(; flatten $($flat:ident : $flat_type:ty),+ $(,)?)?
+            $(; ignored { $($ignored:literal => $ignored_why:literal),+ $(,)? })?
+            $(; refused { $($refused:literal => $refused_why:literal),+ $(,)? })?
             $(; $(#[doc = $gdoc:literal])* .. $groups:ident : $group:ty $(,)?)?
         }
     ) => {
@@ -50,6 +62,7 @@ macro_rules! config {
         #[derive(Clone, Debug)]
         $vis struct $name {
             $( $(#[doc = $fdoc])* pub $field: $type, )*
+            $( $( #[doc = concat!("The keys of `", stringify!($flat_type), "`.")] pub $flat: $flat_type, )+ )?
             $( $(#[doc = $gdoc])* pub $groups: ::std::collections::BTreeMap<String, $group>, )?
         }
 
@@ -67,6 +80,7 @@ macro_rules! config {
                         doc: [$($fdoc),*].iter().map(|line: &&str| line.trim()).collect::<Vec<_>>().join(" "),
                     }
                 ),*];
+                $( $( keys.extend(<$flat_type as $crate::config::Config>::keys()); )+ )?
                 $(
                     keys.extend(<$group as $crate::config::Config>::keys().into_iter().map(|mut key| {
                         key.name = format!("<name>.{}", key.name);
@@ -80,6 +94,13 @@ macro_rules! config {
                 [$($doc),*].iter().map(|line: &&str| line.trim()).collect::<Vec<_>>().join(" ")
             }
 
+            #[allow(unused_mut)]
+            fn ignored() -> Vec<(&'static str, &'static str)> {
+                let mut ignored: Vec<(&'static str, &'static str)> = vec![$( $( ($ignored, $ignored_why) ),+ )?];
+                $( $( ignored.extend(<$flat_type as $crate::config::Config>::ignored()); )+ )?
+                ignored
+            }
+
             #[allow(unused_variables)]
             fn read(
                 settings: &mut $crate::Settings,
@@ -87,16 +108,19 @@ macro_rules! config {
             ) -> Option<Self> {
                 let before = problems.len();
                 let given = settings.clone();
+                $( $crate::config::take_ignored(settings, &[$($ignored),+]); )?
+                $( $crate::config::refuse(settings, &[$( ($refused, $refused_why) ),+], problems); )?
                 $(
                     let $field = $crate::config::read_value::<$type>(
                         settings, $key, $crate::config!(@default $($default)?), problems,
                     );
                 )*
+                $( $( let $flat = <$flat_type as $crate::config::Config>::read(settings, problems); )+ )?
                 $( let $groups = $crate::config::read_groups::<$group>(settings, problems); )?
                 if problems.len() > before {
                     return None;
                 }
-                let config = Self { $( $field: $field?, )* $( $groups, )? };
+                let config = Self { $( $field: $field?, )* $( $( $flat: $flat?, )+ )? $( $groups, )? };
                 $(
                     for (key, message) in $check(&config) {
                         problems.push(given.problem(key, message));
@@ -143,6 +167,35 @@ pub fn read_value<T: ConfigValue>(
             };
             problems.push(settings.problem_at(line, Some(key.to_owned()), message));
             None
+        }
+    }
+}
+
+/// Whether a key is one of those listed: the key itself, or one that begins with a listed key that ends
+/// in a dot.
+fn is_listed(key: &str, listed: &str) -> bool {
+    key == listed || (listed.ends_with('.') && key.starts_with(listed))
+}
+
+/// Takes out keys that mean nothing; for the macro.
+#[doc(hidden)]
+pub fn take_ignored(settings: &mut Settings, ignored: &[&str]) {
+    let keys: Vec<String> = settings.keys().map(str::to_owned).collect();
+    for key in keys {
+        if ignored.iter().any(|listed| is_listed(&key, listed)) {
+            settings.take(&key);
+        }
+    }
+}
+
+/// Takes out keys that are not supported and says so; for the macro.
+#[doc(hidden)]
+pub fn refuse(settings: &mut Settings, refused: &[(&str, &str)], problems: &mut Vec<Problem>) {
+    let keys: Vec<String> = settings.keys().map(str::to_owned).collect();
+    for key in keys {
+        if let Some((_, why)) = refused.iter().find(|(listed, _)| is_listed(&key, listed)) {
+            problems.push(settings.problem(&key, format!("is not supported: {why}")));
+            settings.take(&key);
         }
     }
 }

@@ -5,7 +5,7 @@ mod declare;
 mod values;
 
 #[doc(hidden)]
-pub use declare::{read_groups, read_value};
+pub use declare::{read_groups, read_value, refuse, take_ignored};
 pub use values::{ByteSize, ConfigValue, ListenAddress, Millis, Names, Secret};
 
 use crate::{Problem, Settings};
@@ -34,6 +34,12 @@ pub trait Config: Sized {
 
     /// What the plugin does: the documentation of the struct.
     fn doc() -> String;
+
+    /// Keys of other vendors' plugins that are accepted and mean nothing here, with the reason. One that
+    /// ends in a dot stands for all that begin with it.
+    fn ignored() -> Vec<(&'static str, &'static str)> {
+        Vec::new()
+    }
 
     /// Takes its keys out of `settings`. `None` when there was a problem; all problems are reported.
     fn read(settings: &mut Settings, problems: &mut Vec<Problem>) -> Option<Self>;
@@ -128,6 +134,81 @@ mod tests {
         assert_eq!(
             problems[0].to_string(),
             "r.properties:4: times: must be at least 2 when size is small"
+        );
+    }
+
+    crate::config! {
+        /// What several sinks share.
+        #[check(ends_somewhere)]
+        struct SharedConfig {
+            /// Records.
+            "flush.size" => flush: u32 = "10";
+            ignored {
+                "schema.cache.size" => "schemas are kept as needed",
+                "hive." => "there is no Hive here",
+            };
+            refused {
+                "avro.bzip2" => "write avro.codec=snappy",
+            }
+        }
+    }
+
+    fn ends_somewhere(config: &SharedConfig) -> Vec<(&'static str, String)> {
+        if config.flush == 0 {
+            vec![("flush.size", "must be at least 1".into())]
+        } else {
+            vec![]
+        }
+    }
+
+    crate::config! {
+        /// A sink.
+        struct SinkConfig {
+            /// The bucket.
+            "bucket" => bucket: String;
+            flatten shared: SharedConfig;
+            ignored { "bucket.check" => "it always is" }
+        }
+    }
+
+    #[test]
+    fn shared_keys_are_read_documented_and_checked_as_if_they_were_the_plugins_own() {
+        let read =
+            |text: &str| SinkConfig::read_all(Settings::parse("s.properties", text).unwrap());
+        let config = read("bucket=b\nflush.size=3\n").unwrap();
+        assert_eq!((config.bucket.as_str(), config.shared.flush), ("b", 3));
+        let names: Vec<_> = SinkConfig::keys().into_iter().map(|key| key.name).collect();
+        assert_eq!(names, ["bucket", "flush.size"]);
+        let problems = read("bucket=b\n\nflush.size=0\nflush.siz=1\n").unwrap_err();
+        let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            lines,
+            [
+                "s.properties:3: flush.size: must be at least 1",
+                "s.properties:4: flush.siz: unknown key; did you mean flush.size?",
+            ]
+        );
+    }
+
+    #[test]
+    fn keys_that_mean_nothing_are_accepted_and_those_that_would_are_refused_by_name() {
+        let text = "bucket=b\nhive.integration=false\nschema.cache.size=1\nbucket.check=true\n";
+        assert!(SinkConfig::read_all(Settings::parse("s.properties", text).unwrap()).is_ok());
+        let ignored: Vec<_> = SinkConfig::ignored()
+            .into_iter()
+            .map(|(key, _)| key)
+            .collect();
+        assert_eq!(ignored, ["bucket.check", "schema.cache.size", "hive."]);
+        let refused =
+            Settings::parse("s.properties", "bucket=b\navro.bzip2=true\nhive=x\n").unwrap();
+        let problems = SinkConfig::read_all(refused).unwrap_err();
+        let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            lines,
+            [
+                "s.properties:2: avro.bzip2: is not supported: write avro.codec=snappy",
+                "s.properties:3: hive: unknown key",
+            ]
         );
     }
 
