@@ -5,11 +5,20 @@
 //! they become final, so that a file of any size can be streamed from a small buffer. The same records
 //! in the same order always give the same bytes: nothing in a file comes from a clock or from chance.
 
+mod avro;
+mod avro_block;
+mod avro_row;
+mod columns;
+mod csv;
+mod json;
 mod parquet;
 mod spec;
+mod stream;
+mod text;
 mod writer;
 
 pub use spec::{
-    Compression, Content, Csv, Dialect, FileSpec, Format, Member, Timestamps, ValueEncoding,
+    Compression, Content, Csv, Dialect, FileSpec, Format, Member, Members, Timestamps,
+    ValueEncoding,
 };
 pub use writer::FileWriter;

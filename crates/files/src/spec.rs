@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
+use penstock_connect::config::{ConfigValue, Names};
 use penstock_connect::{Error, Record, RecordError, choice};
+use penstock_formats::{Encoding, Payload};
 
-use crate::{FileWriter, parquet};
+use crate::csv::{Plain, Table};
+use crate::text::{JsonArray, JsonLines, RawValues, TextFile};
+use crate::{FileWriter, avro, parquet};
 
 choice! {
     /// What a file's bytes are.
@@ -123,6 +127,43 @@ impl Content {
     }
 }
 
+impl ConfigValue for Content {
+    const KIND: &'static str = Members::KIND;
+
+    /// `value` alone is the value itself, anything else an envelope.
+    fn parse(text: &str) -> Result<Self, String> {
+        let Members(members) = Members::parse(text)?;
+        Ok(match members.as_slice() {
+            [Member::Value] => Self::Value,
+            _ => Self::Envelope(members),
+        })
+    }
+}
+
+/// Members of an envelope in order, none twice, at least one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Members(pub Vec<Member>);
+
+impl ConfigValue for Members {
+    const KIND: &'static str = "a list of key, value, offset, timestamp, headers";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let names = Names::parse(text)?.0;
+        if names.is_empty() {
+            return Err("is empty".into());
+        }
+        names
+            .iter()
+            .map(|name| {
+                Member::parse(name).map_err(|_| {
+                    format!("{name:?} is not known; use key, value, offset, timestamp, headers")
+                })
+            })
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+}
+
 choice! {
     /// A member of an envelope.
     pub enum Member {
@@ -214,6 +255,8 @@ pub struct FileSpec {
     pub content: Content,
     /// Where connectors differ.
     pub dialect: Dialect,
+    /// Bytes of values, uncompressed, at which a Parquet row group ends.
+    pub row_group_bytes: usize,
 }
 
 impl FileSpec {
@@ -228,19 +271,57 @@ impl FileSpec {
     }
 
     /// Says which records may share a file: appends a short text that is equal for them and the same in
-    /// every run. Records of one writer schema share files; those without a value or schema have their
-    /// own. In formats with columns the key's schema counts too, where the envelope holds the key.
+    /// every run. Records of one writer schema share files, and so do those without one. In formats that
+    /// fix a type for the value (CSV tables, Avro, Parquet) text, bytes, JSON and records without a value
+    /// have files of their own; so have, in Avro and Parquet, kinds and schemas of the key, if the
+    /// envelope holds it.
     pub fn group(&self, record: &Record, out: &mut String) {
-        let _ = (record, out);
+        let fixed = match self.format {
+            Format::Avro | Format::Parquet => true,
+            Format::Csv => self.dialect.csv == Csv::Table,
+            Format::JsonLines | Format::Json | Format::Bytes => false,
+        };
+        append_group(record.value.as_ref(), fixed, out);
+        if matches!(self.format, Format::Avro | Format::Parquet) && self.content.has(Member::Key) {
+            out.push('/');
+            append_group(record.key.as_ref(), true, out);
+        }
     }
 
     /// Begins a file for records like this one, which is not written yet. What is fixed for the file
     /// (columns, schema, Avro's sync marker) follows from this record alone.
     pub fn begin(&self, first: &Record) -> Result<Box<dyn FileWriter>, RecordError> {
-        match self.format {
-            Format::Parquet => parquet::begin(self, first),
-            _ => Err(RecordError::malformed("no writer of this format yet")),
-        }
+        let content = self.content.clone();
+        let timestamps = self.dialect.timestamps;
+        Ok(match self.format {
+            Format::JsonLines => TextFile::begin(
+                JsonLines {
+                    content,
+                    timestamps,
+                },
+                self,
+            ),
+            Format::Json => TextFile::begin(
+                JsonArray {
+                    content,
+                    timestamps,
+                    items: false,
+                },
+                self,
+            ),
+            Format::Csv => match self.dialect.csv {
+                Csv::Table => TextFile::begin(Table::begin(self, first)?, self),
+                Csv::Plain(encoding) => TextFile::begin(Plain::begin(self, encoding), self),
+            },
+            Format::Bytes => TextFile::begin(
+                RawValues {
+                    separator: Arc::clone(&self.dialect.separator),
+                },
+                self,
+            ),
+            Format::Avro => avro::begin(self, first)?,
+            Format::Parquet => parquet::begin(self, first)?,
+        })
     }
 
     /// Whether the combination is one that there is. The message says what is possible.
@@ -255,6 +336,37 @@ impl FileSpec {
                 names.join(", ")
             )));
         }
+        if let (Format::Bytes, Content::Envelope(_)) = (self.format, &self.content) {
+            return Err(Error::never(
+                "files of raw bytes hold values alone; members around them need another format",
+            ));
+        }
         Ok(())
+    }
+}
+
+/// Appends what tells payloads of one schema, or one kind, from others.
+fn append_group(payload: Option<&Payload>, kinds: bool, out: &mut String) {
+    let kind = match payload.map(Payload::encoding) {
+        Some(Encoding::Registered(schema)) => {
+            match (schema.id(), schema.guid()) {
+                (Some(id), _) => out.push_str(&id.to_string()),
+                (None, Some(guid)) => out.push_str(&guid.to_string()),
+                // What a transform derived for itself: its text says which.
+                (None, None) => out.push_str(&format!(
+                    "~{:08x}{:x}",
+                    crc32fast::hash(schema.text().as_bytes()),
+                    schema.text().len()
+                )),
+            }
+            return;
+        }
+        None => "n",
+        Some(Encoding::Json) => "j",
+        Some(Encoding::Text) => "t",
+        Some(Encoding::Bytes) => "b",
+    };
+    if kinds {
+        out.push_str(kind);
     }
 }
