@@ -142,7 +142,15 @@ impl Deployment {
     /// # Panics
     /// When it does not come to that; with its output.
     pub async fn start(&self) -> Worker {
-        let mut worker = self.spawn(&[]);
+        self.start_with(&[]).await
+    }
+
+    /// As [`Deployment::start`], with environment variables.
+    ///
+    /// # Panics
+    /// As [`Deployment::start`].
+    pub async fn start_with(&self, variables: &[(&str, &str)]) -> Worker {
+        let mut worker = self.spawn(variables);
         worker.healthy().await;
         if self.path.join("gateway.properties").exists() {
             self.gateway().ready().await;

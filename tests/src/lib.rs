@@ -4,16 +4,20 @@
 // A harness that cannot do its work ends the test, and says why.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod buckets;
 mod deployment;
 mod estate;
 pub mod events;
+pub mod faults;
 mod gateway;
 mod programs;
+pub mod readers;
 pub mod sse;
 mod viewer;
 mod wait;
 mod worker;
 
+pub use buckets::{Bucket, Object};
 pub use deployment::Deployment;
 pub use estate::Estate;
 pub use gateway::{Answer, Gateway};

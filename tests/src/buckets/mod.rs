@@ -1,0 +1,161 @@
+//! Buckets of a test's own, on MinIO and on fake-gcs-server: filled and looked at over the servers' own
+//! interfaces, without a line of ours.
+
+mod gcs;
+mod s3;
+mod servers;
+
+use std::fs;
+use std::path::Path;
+
+use bytes::Bytes;
+
+use self::gcs::Gcs;
+use self::s3::S3;
+
+/// A bucket that no other test knows, empty at first.
+#[derive(Debug)]
+pub struct Bucket {
+    name: String,
+    store: Store,
+}
+
+#[derive(Debug)]
+enum Store {
+    S3(S3),
+    Gcs(Gcs),
+}
+
+/// What a listing tells of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// Its name in the bucket.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+}
+
+impl Bucket {
+    /// A bucket on MinIO.
+    ///
+    /// # Panics
+    /// When the server does not start or refuses the bucket.
+    pub async fn s3() -> Self {
+        let name = unique_name();
+        let server = servers::s3().await;
+        let store = Store::S3(S3::create(server, &name).await);
+        Self { name, store }
+    }
+
+    /// A bucket on fake-gcs-server.
+    ///
+    /// # Panics
+    /// As [`Bucket::s3`].
+    pub async fn gcs() -> Self {
+        let name = unique_name();
+        let url = servers::gcs().await;
+        let store = Store::Gcs(Gcs::create(url, &name).await);
+        Self { name, store }
+    }
+
+    /// The bucket's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The server's base address: `store.url`, `gcs.endpoint`.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        match &self.store {
+            Store::S3(s3) => &s3.server().url,
+            Store::Gcs(gcs) => gcs.url(),
+        }
+    }
+
+    /// The environment variables that let a program in, by the names that S3's clients look for; none
+    /// on GCS, where everybody may come in.
+    #[must_use]
+    pub fn credentials(&self) -> Vec<(&str, &str)> {
+        match &self.store {
+            Store::S3(s3) => vec![
+                ("AWS_ACCESS_KEY_ID", &s3.server().key_id),
+                ("AWS_SECRET_ACCESS_KEY", &s3.server().secret),
+            ],
+            Store::Gcs(_) => Vec::new(),
+        }
+    }
+
+    /// The objects whose names begin with this, by name.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    pub async fn list(&self, prefix: &str) -> Vec<Object> {
+        let mut objects = match &self.store {
+            Store::S3(s3) => s3.list(prefix).await,
+            Store::Gcs(gcs) => gcs.list(prefix).await,
+        };
+        objects.sort_by(|a, b| a.name.cmp(&b.name));
+        objects
+    }
+
+    /// Names of the objects whose names begin with this, in order.
+    ///
+    /// # Panics
+    /// As [`Bucket::list`].
+    pub async fn names(&self, prefix: &str) -> Vec<String> {
+        let objects = self.list(prefix).await.into_iter();
+        objects.map(|object| object.name).collect()
+    }
+
+    /// The bytes of an object.
+    ///
+    /// # Panics
+    /// When there is no such object.
+    pub async fn get(&self, name: &str) -> Bytes {
+        match &self.store {
+            Store::S3(s3) => s3.get(name).await,
+            Store::Gcs(gcs) => gcs.get(name).await,
+        }
+    }
+
+    /// Writes an object, over one that is there.
+    ///
+    /// # Panics
+    /// When the server refuses it.
+    pub async fn put(&self, name: &str, bytes: impl Into<Bytes>) {
+        match &self.store {
+            Store::S3(s3) => s3.put(name, bytes.into()).await,
+            Store::Gcs(gcs) => gcs.put(name, bytes.into()).await,
+        }
+    }
+
+    /// Names of the objects of uploads that were begun and neither completed nor given up. Always
+    /// none on fake-gcs-server, which does not tell.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    pub async fn unfinished(&self) -> Vec<String> {
+        match &self.store {
+            Store::S3(s3) => s3.unfinished().await,
+            Store::Gcs(_) => Vec::new(),
+        }
+    }
+
+    /// Writes the objects whose names begin with this into a folder, for other programs to read.
+    ///
+    /// # Panics
+    /// When the server does not answer or the folder cannot be written.
+    pub async fn download(&self, prefix: &str, folder: &Path) {
+        for name in self.names(prefix).await {
+            let path = folder.join(&name);
+            fs::create_dir_all(path.parent().expect("a file in the folder"))
+                .expect("the folder is writable");
+            fs::write(path, self.get(&name).await).expect("the folder is writable");
+        }
+    }
+}
+
+fn unique_name() -> String {
+    format!("test-{}", uuid::Uuid::new_v4())
+}

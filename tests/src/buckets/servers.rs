@@ -1,0 +1,60 @@
+//! The servers behind: those that the test run has started, or one of this process's own.
+
+use std::env;
+use std::sync::OnceLock;
+
+use xtask::paths::RunDir;
+use xtask::services::{
+    FakeGcs, GCS_VARIABLE, Minio, S3_KEY_ID_VARIABLE, S3_SECRET_VARIABLE, S3_VARIABLE,
+};
+
+/// An S3 server and its user.
+#[derive(Debug, Clone)]
+pub(super) struct S3Server {
+    pub(super) url: String,
+    pub(super) key_id: String,
+    pub(super) secret: String,
+}
+
+pub(super) async fn s3() -> S3Server {
+    if let Ok(url) = env::var(S3_VARIABLE) {
+        let value = |name| env::var(name).unwrap_or_else(|_| panic!("{name} is not set"));
+        return S3Server {
+            url,
+            key_id: value(S3_KEY_ID_VARIABLE),
+            secret: value(S3_SECRET_VARIABLE),
+        };
+    }
+    static OWN: OnceLock<(Minio, RunDir)> = OnceLock::new();
+    let url = own(&OWN, Minio::start, Minio::url).await;
+    S3Server {
+        url,
+        key_id: Minio::ACCESS_KEY_ID.into(),
+        secret: Minio::SECRET_ACCESS_KEY.into(),
+    }
+}
+
+pub(super) async fn gcs() -> String {
+    if let Ok(url) = env::var(GCS_VARIABLE) {
+        return url;
+    }
+    static OWN: OnceLock<(FakeGcs, RunDir)> = OnceLock::new();
+    own(&OWN, FakeGcs::start, FakeGcs::url).await
+}
+
+/// A server that all tests of this process share; it ends with the process.
+async fn own<S: Send + Sync>(
+    held: &'static OnceLock<(S, RunDir)>,
+    start: fn(&std::path::Path) -> xtask::Result<S>,
+    url: fn(&S) -> String,
+) -> String {
+    let started = tokio::task::spawn_blocking(move || {
+        let (server, _) = held.get_or_init(|| {
+            let dir = RunDir::create().unwrap_or_else(|error| panic!("{error}"));
+            let server = start(dir.path()).unwrap_or_else(|error| panic!("{error}"));
+            (server, dir)
+        });
+        url(server)
+    });
+    started.await.expect("the server starts")
+}
