@@ -1,10 +1,29 @@
-//! The stores that objects can go to, each made from typed credentials.
+//! The stores that objects can go to, each made from typed credentials. Making one sends nothing;
+//! whether it can be written is found out by [`Store::check`].
+
+mod azure;
+mod client;
+mod failure;
+mod gcs;
+mod profile;
+mod s3;
 
 use std::fmt;
+use std::path::Path as FilePath;
 use std::sync::Arc;
 
+use futures::StreamExt;
 use object_store::ObjectStore;
+use object_store::local::LocalFileSystem;
 use object_store::multipart::MultipartStore;
+use object_store::path::Path;
+use penstock_connect::Error;
+
+pub(crate) use azure::ConnectionString;
+pub use azure::{Azure, AzureCredentials};
+pub use client::Proxy;
+pub use gcs::{Gcs, GcsCredentials};
+pub use s3::{S3, S3Credentials, S3Encryption, SseAlgorithm};
 
 /// A bucket, container or directory. Cheap to clone.
 #[derive(Clone)]
@@ -38,6 +57,53 @@ impl Store {
         }
     }
 
+    /// A directory, which is made if it is not there.
+    pub fn directory(path: &FilePath) -> Result<Self, Error> {
+        let name = format!("file://{}", path.display());
+        std::fs::create_dir_all(path)
+            .map_err(|error| Error::never(format!("cannot make {name}: {error}")))?;
+        let store =
+            LocalFileSystem::new_with_prefix(path).map_err(|error| refused(&name, error))?;
+        // What is under its name has to be there after a power cut too.
+        Ok(Self::whole(store.with_fsync(true), name))
+    }
+
+    /// Says whether a single put can refuse to replace an object.
+    #[must_use]
+    pub(crate) fn creating_only(mut self, yes: bool) -> Self {
+        self.creates_only = yes;
+        self
+    }
+
+    /// Finds out whether objects whose names begin with `prefix` can be written: an upload is begun and
+    /// given up, so nothing is left behind and no other right is asked for than to write.
+    pub async fn check(&self, prefix: &str) -> Result<(), Error> {
+        let failed = |error| self.failure("cannot be written", error);
+        let path = Path::parse(format!("{prefix}.penstock"))
+            .map_err(|error| failed(object_store::Error::InvalidPath { source: error }))?;
+        match &self.multipart {
+            // Azure knows of an upload only when its blocks come.
+            Some(_) if self.name.starts_with("az://") => {
+                let mut listed = self.objects.list(Some(&path));
+                listed.next().await.transpose().map_err(failed)?;
+            }
+            Some(parts) => {
+                let upload = parts.create_multipart(&path).await.map_err(failed)?;
+                // Left over, it is one of the unfinished uploads that the store cleans up.
+                let _ = parts.abort_multipart(&path, &upload).await;
+            }
+            // A directory was made when the store was.
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// What went wrong, whether trying again can help, and what to do. `what` goes on from the store's
+    /// name: "s3://lake {what}".
+    pub fn failure(&self, what: &str, error: object_store::Error) -> Error {
+        failure::explain(&self.name, what, error)
+    }
+
     /// Puts, gets, lists, deletes.
     pub fn objects(&self) -> &Arc<dyn ObjectStore> {
         &self.objects
@@ -64,4 +130,9 @@ impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Store").field(&self.name).finish()
     }
+}
+
+/// The client cannot be made from these settings.
+fn refused(name: &str, error: object_store::Error) -> Error {
+    Error::never(format!("{name} cannot be used: {error}")).with_source(error)
 }

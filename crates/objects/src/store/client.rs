@@ -1,0 +1,79 @@
+//! How long requests may take, how often they are tried again, and the way that they take.
+
+use std::time::Duration;
+
+use object_store::{BackoffConfig, ClientOptions, RetryConfig};
+use penstock_connect::config::Secret;
+
+/// Longest that one request may take.
+const REQUEST: Duration = Duration::from_secs(30);
+
+/// Longest that a connection may take.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Longest that a request is tried again in place. Then the runner decides, and goes on trying.
+const RETRY: Duration = Duration::from_secs(30);
+
+/// How often a request is tried again in place.
+const RETRIES: usize = 6;
+
+/// Longest pause between two tries.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// A proxy that stands between the worker and the store.
+#[derive(Clone, Debug, Default)]
+pub struct Proxy {
+    /// `http://proxy:3128`.
+    pub url: Option<String>,
+    /// The user that it asks for.
+    pub user: Option<String>,
+    /// The user's password.
+    pub password: Option<Secret>,
+}
+
+impl Proxy {
+    /// The URL with user and password in it.
+    fn full_url(&self) -> Option<String> {
+        let url = self.url.as_deref()?;
+        let (Some(user), Some((scheme, rest))) = (&self.user, url.split_once("://")) else {
+            return Some(url.to_owned());
+        };
+        let encode = |text: &str| {
+            percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC)
+                .to_string()
+        };
+        let password = self
+            .password
+            .as_ref()
+            .map_or("", |password| password.reveal());
+        Some(format!(
+            "{scheme}://{}:{}@{rest}",
+            encode(user),
+            encode(password)
+        ))
+    }
+}
+
+pub(super) fn retries() -> RetryConfig {
+    RetryConfig {
+        backoff: BackoffConfig {
+            init_backoff: Duration::from_millis(100),
+            max_backoff: PAUSE,
+            base: 2.0,
+        },
+        max_retries: RETRIES,
+        retry_timeout: RETRY,
+    }
+}
+
+/// `endpoint`: the address where the store is not at its vendor's; only such a one may speak plain HTTP.
+pub(super) fn options(proxy: &Proxy, endpoint: Option<&str>) -> ClientOptions {
+    let options = ClientOptions::new()
+        .with_timeout(REQUEST)
+        .with_connect_timeout(CONNECT)
+        .with_allow_http(endpoint.is_some_and(|url| url.starts_with("http://")));
+    match proxy.full_url() {
+        Some(url) => options.with_proxy_url(url),
+        None => options,
+    }
+}

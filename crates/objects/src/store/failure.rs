@@ -1,0 +1,184 @@
+//! What stores answer when they refuse, in words that say what to do.
+
+use std::error::Error as _;
+
+use object_store::Error as StoreError;
+use penstock_connect::{Error, Retry};
+
+/// Codes of S3's, GCS's and Azure's XML answers, what they mean, and whether that may pass by itself.
+const CODES: &[(&[&str], Retry, &str)] = &[
+    (
+        &["NoSuchBucket", "ContainerNotFound"],
+        Retry::Never,
+        "there is no such bucket; make it, or correct its name",
+    ),
+    (
+        &[
+            "InvalidAccessKeyId",
+            "SignatureDoesNotMatch",
+            "InvalidToken",
+            "AuthenticationFailed",
+            "InvalidSecurity",
+        ],
+        Retry::Never,
+        "the store does not know these credentials; correct them",
+    ),
+    (
+        &["ExpiredToken", "TokenRefreshRequired"],
+        Retry::Backoff,
+        "the credentials have run out; renew them",
+    ),
+    (
+        &[
+            "AccessDenied",
+            "AllAccessDisabled",
+            "AuthorizationPermissionMismatch",
+            "AuthorizationFailure",
+        ],
+        Retry::Never,
+        "these credentials may not write there; grant them the right to write objects and to abort uploads",
+    ),
+    (
+        &[
+            "AuthorizationHeaderMalformed",
+            "PermanentRedirect",
+            "IllegalLocationConstraintException",
+        ],
+        Retry::Never,
+        "the bucket is in another region; correct the region",
+    ),
+    (
+        &["RequestTimeTooSkewed", "RequestExpired"],
+        Retry::Backoff,
+        "this machine's clock and the store's differ by more than 15 minutes; set the clock",
+    ),
+    (
+        &["EntityTooLarge", "RequestBodyTooLarge", "KeyTooLongError"],
+        Retry::Never,
+        "the object or its name is larger than the store takes; let files end earlier (rotate.bytes)",
+    ),
+    (
+        &["InvalidBucketName", "InvalidResourceName"],
+        Retry::Never,
+        "that is no name of a bucket; correct it",
+    ),
+];
+
+pub(super) fn explain(name: &str, what: &str, error: StoreError) -> Error {
+    let text = chain(&error);
+    let code = between(&text, "<Code>", "</Code>");
+    let known = CODES
+        .iter()
+        .find(|(codes, ..)| code.is_some_and(|code| codes.contains(&code)));
+    if let (Some(code), Some((_, retry, advice))) = (code, known) {
+        let region = between(&text, "<Region>", "</Region>")
+            .map_or_else(String::new, |region| format!(" (it says {region})"));
+        return Error {
+            retry: *retry,
+            message: format!("{name} {what}: {advice}{region} [{code}]"),
+            source: None,
+        };
+    }
+    let (retry, advice) = match &error {
+        StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => {
+            (Retry::Never, ": the store refuses these credentials")
+        }
+        StoreError::InvalidPath { .. }
+        | StoreError::NotSupported { .. }
+        | StoreError::NotImplemented { .. }
+        | StoreError::UnknownConfigurationKey { .. } => (Retry::Never, ""),
+        _ => (Retry::Backoff, ""),
+    };
+    Error {
+        retry,
+        message: format!("{name} {what}{advice}: {}", first_line(&error.to_string())),
+        source: Some(Box::new(error)),
+    }
+}
+
+/// All that the error and its causes say.
+fn chain(error: &StoreError) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push('\n');
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}
+
+fn between<'a>(text: &'a str, open: &str, close: &str) -> Option<&'a str> {
+    let from = text.find(open)? + open.len();
+    let length = text[from..].find(close)?;
+    text.get(from..from + length)
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn generic(body: &str) -> StoreError {
+        StoreError::Generic {
+            store: "S3",
+            source: format!("Server returned non-2xx status code: 400 Bad Request: {body}").into(),
+        }
+    }
+
+    #[test]
+    fn codes_of_answers_become_advice() {
+        for (body, retry, message) in [
+            (
+                "<Error><Code>NoSuchBucket</Code></Error>",
+                Retry::Never,
+                "s3://lake cannot be written: there is no such bucket; make it, or correct its name \
+                 [NoSuchBucket]",
+            ),
+            (
+                "<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-west-1</Region></Error>",
+                Retry::Never,
+                "s3://lake cannot be written: the bucket is in another region; correct the region (it \
+                 says eu-west-1) [AuthorizationHeaderMalformed]",
+            ),
+            (
+                "<Error><Code>RequestTimeTooSkewed</Code></Error>",
+                Retry::Backoff,
+                "s3://lake cannot be written: this machine's clock and the store's differ by more than \
+                 15 minutes; set the clock [RequestTimeTooSkewed]",
+            ),
+            (
+                "<Error><Code>SlowDown</Code></Error>\nmore",
+                Retry::Backoff,
+                "s3://lake cannot be written: Generic S3 error: Server returned non-2xx status code: \
+                 400 Bad Request: <Error><Code>SlowDown</Code></Error>",
+            ),
+        ] {
+            let error = explain("s3://lake", "cannot be written", generic(body));
+            assert_eq!((error.retry, error.message.as_str()), (retry, message));
+        }
+    }
+
+    #[test]
+    fn refusals_without_a_code_are_final_and_the_rest_may_pass() {
+        let denied = StoreError::PermissionDenied {
+            path: "x".to_owned(),
+            source: "403".into(),
+        };
+        assert_eq!(
+            explain("gs://lake", "cannot be written", denied).retry,
+            Retry::Never
+        );
+        let away = StoreError::Generic {
+            store: "GCS",
+            source: "connection refused".into(),
+        };
+        assert_eq!(
+            explain("gs://lake", "cannot be written", away).retry,
+            Retry::Backoff
+        );
+    }
+}

@@ -1,0 +1,78 @@
+//! Google Cloud Storage.
+
+use std::env;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use object_store::StaticCredentialProvider;
+use object_store::gcp::{GcpCredential, GoogleCloudStorageBuilder};
+use penstock_connect::Error;
+use penstock_connect::config::Secret;
+
+use super::client::{self, Proxy};
+use super::{Store, refused};
+
+/// Where a bucket is and who may write to it.
+#[derive(Clone, Debug)]
+pub struct Gcs {
+    /// The bucket's name.
+    pub bucket: String,
+    /// `http://127.0.0.1:4443`, where it is not at Google.
+    pub endpoint: Option<String>,
+    /// Who writes.
+    pub credentials: GcsCredentials,
+    /// The way to it.
+    pub proxy: Proxy,
+}
+
+/// Who writes.
+#[derive(Clone, Debug)]
+pub enum GcsCredentials {
+    /// A file with the key of a service account, or that `gcloud` wrote.
+    File(PathBuf),
+    /// The key of a service account as JSON.
+    Json(Secret),
+    /// What the machine has: the file of `GOOGLE_APPLICATION_CREDENTIALS`, what `gcloud auth
+    /// application-default login` left, the machine's own account.
+    Environment,
+    /// Nobody: requests carry no token.
+    Anonymous,
+}
+
+impl Gcs {
+    /// A client for the bucket. Nothing is sent yet.
+    pub fn store(&self) -> Result<Store, Error> {
+        let name = format!("gs://{}", self.bucket);
+        let builder = GoogleCloudStorageBuilder::new()
+            .with_bucket_name(&self.bucket)
+            .with_retry(client::retries())
+            .with_client_options(client::options(&self.proxy, self.endpoint.as_deref()));
+        let builder = match &self.endpoint {
+            Some(endpoint) => builder.with_base_url(endpoint.trim_end_matches('/')),
+            None => builder,
+        };
+        let builder = match &self.credentials {
+            GcsCredentials::File(path) => {
+                builder.with_application_credentials(path.to_string_lossy())
+            }
+            GcsCredentials::Json(key) => builder.with_service_account_key(key.reveal()),
+            GcsCredentials::Environment => match env::var("GOOGLE_APPLICATION_CREDENTIALS") {
+                Ok(path) => builder.with_application_credentials(path),
+                Err(_) => builder,
+            },
+            GcsCredentials::Anonymous => {
+                builder.with_credentials(Arc::new(StaticCredentialProvider::new(GcpCredential {
+                    bearer: String::new(),
+                })))
+            }
+        };
+        let store = builder.build().map_err(|error| match &self.credentials {
+            // The cause may quote the key.
+            GcsCredentials::Json(_) => Error::never(format!(
+                "{name}: the credentials are not the key of a service account as Google gives it (JSON)"
+            )),
+            _ => refused(&name, error),
+        })?;
+        Ok(Store::in_parts(store, name))
+    }
+}

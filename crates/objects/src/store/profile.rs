@@ -1,0 +1,252 @@
+//! Profiles of the AWS tools: `~/.aws/credentials` and `~/.aws/config`.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use ini::{Ini, Properties};
+use object_store::CredentialProvider;
+use object_store::aws::{AwsCredential, AwsCredentialProvider};
+use penstock_connect::Error;
+
+/// How long keys are used before the files are read again: tools that hand out temporary keys write
+/// them there.
+const FRESH: Duration = Duration::from_secs(60);
+
+/// A profile that has keys.
+#[derive(Debug)]
+pub(super) struct Profile {
+    name: String,
+    credentials: PathBuf,
+    config: PathBuf,
+    region: Option<String>,
+}
+
+impl Profile {
+    /// The profile of `AWS_PROFILE`, or `default` where there is one. `None` without one.
+    pub(super) fn find() -> Result<Option<Self>, Error> {
+        let named = env::var("AWS_PROFILE").ok().filter(|name| !name.is_empty());
+        let home = env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+        let place = |variable: &str, file: &str| {
+            env::var_os(variable).map_or_else(|| home.join(".aws").join(file), PathBuf::from)
+        };
+        let name = named.clone().unwrap_or_else(|| "default".to_owned());
+        let profile = Self::load(
+            name,
+            place("AWS_SHARED_CREDENTIALS_FILE", "credentials"),
+            place("AWS_CONFIG_FILE", "config"),
+        )?;
+        match (profile, named) {
+            (None, Some(name)) => Err(Error::never(format!(
+                "AWS_PROFILE names the profile {name}, which is neither in the AWS credentials file \
+                 nor in the AWS config file"
+            ))),
+            (profile, _) => Ok(profile),
+        }
+    }
+
+    fn load(name: String, credentials: PathBuf, config: PathBuf) -> Result<Option<Self>, Error> {
+        let own = read(&credentials)?;
+        let shared = read(&config)?;
+        let sections = [
+            own.section(Some(name.as_str())),
+            section_of_config(&shared, &name),
+        ];
+        if sections.iter().all(Option::is_none) {
+            return Ok(None);
+        }
+        let get = |key: &str| {
+            sections
+                .iter()
+                .flatten()
+                .find_map(|section| section.get(key))
+        };
+        let profile = Self {
+            region: get("region").map(str::to_owned),
+            name,
+            credentials,
+            config,
+        };
+        Ok(Some(profile))
+    }
+
+    /// The region that it names.
+    pub(super) fn region(&self) -> Option<&str> {
+        self.region.as_deref()
+    }
+
+    /// Its keys, which must be there now; they are read again from time to time.
+    pub(super) fn provider(self) -> Result<AwsCredentialProvider, Error> {
+        let keys = self.keys()?;
+        Ok(Arc::new(ProfileProvider {
+            profile: self,
+            keys: Mutex::new((Instant::now(), Arc::new(keys))),
+        }))
+    }
+
+    fn keys(&self) -> Result<AwsCredential, Error> {
+        let own = read(&self.credentials)?;
+        let shared = read(&self.config)?;
+        let sections = [
+            own.section(Some(self.name.as_str())),
+            section_of_config(&shared, &self.name),
+        ];
+        let get = |key: &str| {
+            sections
+                .iter()
+                .flatten()
+                .find_map(|section| section.get(key))
+        };
+        if let (Some(id), Some(secret)) = (get("aws_access_key_id"), get("aws_secret_access_key")) {
+            return Ok(AwsCredential {
+                key_id: id.to_owned(),
+                secret_key: secret.to_owned(),
+                token: get("aws_session_token").map(str::to_owned),
+            });
+        }
+        let other = [
+            "role_arn",
+            "sso_session",
+            "sso_start_url",
+            "credential_process",
+        ]
+        .into_iter()
+        .find(|key| get(key).is_some());
+        Err(Error::never(match other {
+            Some(key) => format!(
+                "the AWS profile {} gets its keys by {key}, which is not supported: let the AWS command \
+                 line export temporary keys (aws configure export-credentials), or use a web identity",
+                self.name
+            ),
+            None => format!(
+                "the AWS profile {} has no aws_access_key_id and aws_secret_access_key",
+                self.name
+            ),
+        }))
+    }
+}
+
+/// In the config file all profiles but `default` have `profile` before their name.
+fn section_of_config<'a>(config: &'a Ini, name: &str) -> Option<&'a Properties> {
+    let section = if name == "default" {
+        "default".to_owned()
+    } else {
+        format!("profile {name}")
+    };
+    config.section(Some(section))
+}
+
+/// A file that is not there has nothing in it.
+fn read(path: &Path) -> Result<Ini, Error> {
+    match Ini::load_from_file_noescape(path) {
+        Ok(ini) => Ok(ini),
+        Err(ini::Error::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+            Ok(Ini::new())
+        }
+        // The parser's message may quote the file.
+        Err(ini::Error::Parse(error)) => Err(Error::never(format!(
+            "{}:{}: is no profile file as the AWS tools write it",
+            path.display(),
+            error.line
+        ))),
+        Err(ini::Error::Io(error)) => Err(Error::never(format!(
+            "cannot read {}: {error}",
+            path.display()
+        ))),
+    }
+}
+
+#[derive(Debug)]
+struct ProfileProvider {
+    profile: Profile,
+    keys: Mutex<(Instant, Arc<AwsCredential>)>,
+}
+
+#[async_trait]
+impl CredentialProvider for ProfileProvider {
+    type Credential = AwsCredential;
+
+    async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if keys.0.elapsed() >= FRESH {
+            // While a tool writes the file there may be nothing in it: the keys from before serve on.
+            if let Ok(fresh) = self.profile.keys() {
+                keys.1 = Arc::new(fresh);
+            }
+            keys.0 = Instant::now();
+        }
+        Ok(keys.1.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const CREDENTIALS: &str = "# keys\n[default]\naws_access_key_id = AKIADEFAULT\n\
+        aws_secret_access_key=abc/def+ghi=\n\n[temporary]\naws_access_key_id=ASIA\n\
+        aws_secret_access_key=secret\naws_session_token=token\\with=all#of;it\n[empty]\n";
+    const CONFIG: &str = "[default]\nregion = eu-west-1\ns3 =\n  max_concurrent_requests = 20\n\
+        [profile temporary]\nregion=eu-north-1\n[profile sso]\nsso_session = corp\nregion=us-east-1\n";
+
+    fn profile(name: &str) -> Result<Option<Profile>, Error> {
+        // Kept until the process ends: profiles read their files again.
+        let dir = tempfile::tempdir().unwrap().keep();
+        std::fs::write(dir.join("credentials"), CREDENTIALS).unwrap();
+        std::fs::write(dir.join("config"), CONFIG).unwrap();
+        Profile::load(name.to_owned(), dir.join("credentials"), dir.join("config"))
+    }
+
+    #[test]
+    fn keys_and_region_of_a_profile_come_from_both_files() {
+        for (name, region, id, secret, token) in [
+            ("default", "eu-west-1", "AKIADEFAULT", "abc/def+ghi=", None),
+            (
+                "temporary",
+                "eu-north-1",
+                "ASIA",
+                "secret",
+                Some(r"token\with=all#of;it"),
+            ),
+        ] {
+            let profile = profile(name).unwrap().unwrap();
+            assert_eq!(profile.region(), Some(region));
+            let keys = profile.keys().unwrap();
+            assert_eq!(
+                (keys.key_id.as_str(), keys.secret_key.as_str()),
+                (id, secret)
+            );
+            assert_eq!(keys.token.as_deref(), token);
+        }
+    }
+
+    #[test]
+    fn a_profile_that_is_not_there_is_none_and_one_without_keys_says_what_to_do() {
+        assert!(profile("nobody").unwrap().is_none());
+        for (name, message) in [
+            (
+                "empty",
+                "the AWS profile empty has no aws_access_key_id and aws_secret_access_key",
+            ),
+            (
+                "sso",
+                "the AWS profile sso gets its keys by sso_session, which is not supported: let the AWS \
+                 command line export temporary keys (aws configure export-credentials), or use a web \
+                 identity",
+            ),
+        ] {
+            let error = profile(name).unwrap().unwrap().keys().unwrap_err();
+            assert_eq!(error.message, message);
+        }
+    }
+
+    #[test]
+    fn files_that_are_not_there_have_no_profiles() {
+        let nowhere = PathBuf::from("/nonexistent/credentials");
+        let found = Profile::load("default".to_owned(), nowhere.clone(), nowhere).unwrap();
+        assert!(found.is_none());
+    }
+}
