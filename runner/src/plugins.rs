@@ -42,6 +42,7 @@ struct Plugin<T: ?Sized> {
     aliases: &'static [&'static str],
     keys: fn() -> Vec<ConfigKey>,
     doc: fn() -> String,
+    ignored: fn() -> Vec<(&'static str, &'static str)>,
     check: fn(Settings) -> Result<(), Vec<Problem>>,
     /// Topics that an instance with these settings writes.
     topics: fn(&Settings) -> Vec<String>,
@@ -175,6 +176,17 @@ impl Plugins {
             vec![],
         );
         sources.chain(sinks).chain([pipeline]).chain(transforms)
+    }
+
+    /// Keys of other vendors that the connector accepts and that mean nothing, with the reason.
+    pub(crate) fn ignored(&self, class: &str) -> Vec<(&'static str, &'static str)> {
+        let sources = self.sources.iter().filter(|p| p.answers_to(class));
+        let sinks = self.sinks.iter().filter(|p| p.answers_to(class));
+        sources
+            .map(|p| p.ignored)
+            .chain(sinks.map(|p| p.ignored))
+            .flat_map(|ignored| ignored())
+            .collect()
     }
 
     pub(crate) fn check_connector(
@@ -413,6 +425,7 @@ fn plugin<C: Config + 'static, T: ?Sized>(
         aliases,
         keys: C::keys,
         doc: C::doc,
+        ignored: C::ignored,
         check: |settings| C::read_all(settings).map(|_| ()),
         topics,
         build: Box::new(move |settings, context, services| {

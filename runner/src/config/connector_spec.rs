@@ -6,7 +6,7 @@ use std::sync::Arc;
 use penstock_connect::{Config, Problem, Settings};
 use regex::Regex;
 
-use super::ConnectorConfig;
+use super::{ConnectorConfig, Until};
 use super::connector::ACCEPTED_PREFIXES;
 use super::files::{accept, common_keys};
 use crate::converters::{Converter, Naming};
@@ -100,7 +100,15 @@ impl ConnectorSpec {
             &mut problems,
         );
         if let Some(kind) = kind {
+            let (prefixes, keys): (Vec<_>, Vec<_>) = plugins
+                .ignored(&common.class)
+                .into_iter()
+                .partition(|(key, _)| key.ends_with('.'));
+            accept(&mut rest, &keys, &prefixes, notes);
             check_topics(&common, kind, &given, &mut problems);
+            if kind != Kind::Sink && common.read_until == Until::End {
+                problems.push(given.problem("read.until", "only a sink reads up to an end"));
+            }
             plugins.check_connector(&common.class, rest.clone(), &common_keys(), &mut problems);
             if !problems.is_empty() {
                 return Err(problems);
