@@ -2,8 +2,8 @@
 
 use penstock_connect::config::{ByteSize, Millis};
 use penstock_connect::{choice, config};
+use penstock_files::Content;
 
-use crate::line::LineFields;
 use crate::template::PathTemplate;
 
 choice! {
@@ -44,7 +44,7 @@ config! {
         /// A file whose first record was written this long ago is closed at the next flush, whether or not records come, and gets the offset of its first record into its name.
         "rotate.ms" => rotate_age: Option<Millis>,
         /// What stands in a line: `value` alone is the value itself; a list of `key`, `value`, `offset`, `timestamp`, `headers` is an object with these members.
-        "fields" => fields: LineFields = "value",
+        "fields" => fields: Content = "value",
         /// What happens to records whose value is null: `write`, `ignore` or `fail`.
         "behavior.on.null.values" => null_values: NullValues = "write",
         /// How many partitions may have their files open at a time.

@@ -9,7 +9,6 @@ mod chunk;
 mod config;
 mod counters;
 mod failure;
-mod line;
 mod output;
 mod place;
 mod sidecar;
@@ -18,6 +17,5 @@ mod tail;
 mod template;
 
 pub use config::{Compression, FileSinkConfig, NullValues};
-pub use line::{LineField, LineFields};
 pub use sink::FileSink;
 pub use template::PathTemplate;

@@ -10,12 +10,12 @@ use penstock_connect::{
     Error, FlushReason, Journal, Position, Record, RecordError, RecordErrorKind, Sink, TaskContext,
     TopicPartition,
 };
+use penstock_files::{Content, Timestamps};
 
 use crate::chunk::ChunkEncoder;
 use crate::config::{FileSinkConfig, NullValues};
 use crate::counters::Counters;
 use crate::failure::failed;
-use crate::line::LineFields;
 use crate::output::{Output, Rotation};
 use crate::template::PathTemplate;
 
@@ -29,7 +29,7 @@ const BUFFERED: usize = 8 << 20;
 pub struct FileSink {
     template: Arc<PathTemplate>,
     rotation: Rotation,
-    fields: LineFields,
+    fields: Content,
     null_values: NullValues,
     max_open: usize,
     encoder: ChunkEncoder,
@@ -184,7 +184,7 @@ impl FileSink {
 fn take(
     held: &mut Held,
     record: &Record,
-    fields: &LineFields,
+    fields: &Content,
     null_values: NullValues,
     now: SystemTime,
     counters: &Counters,
@@ -204,7 +204,11 @@ fn take(
                 RecordErrorKind::Malformed,
                 "the value is null (a tombstone), and behavior.on.null.values is fail",
             )),
-            _ => fields.append(record, lines),
+            _ => {
+                fields.append_json(record, Timestamps::Millis, lines)?;
+                lines.push(b'\n');
+                Ok(())
+            }
         })
 }
 

@@ -6,6 +6,7 @@ use penstock_connect::{Header, Record, RecordError};
 use penstock_formats::{Encoding, Fields, Found, Limits, Payload, Schema, SchemaKind};
 
 use crate::avro_block::append_long;
+use crate::avro_schema;
 use crate::json::cannot_write;
 use crate::{Content, Member};
 
@@ -15,12 +16,6 @@ const MAX_DEPTH: usize = 512;
 /// Branches of `["null", …]`.
 const NULL: i64 = 0;
 const GIVEN: i64 = 1;
-
-const TIMESTAMP: &str = r#"["null",{"type":"long","logicalType":"timestamp-millis"}]"#;
-const HEADERS: &str = concat!(
-    r#"{"type":"array","items":{"type":"record","name":"KafkaHeader","fields":["#,
-    r#"{"name":"key","type":"string"},{"name":"value","type":["null","bytes"]}]}}"#
-);
 
 /// How a file's records are written.
 pub(crate) struct Row {
@@ -73,8 +68,11 @@ impl Row {
                     .iter()
                     .map(|member| column(*member))
                     .collect::<Result<_, RecordError>>()?;
-                let schema = envelope(&members)?;
-                (members, schema)
+                let types: Vec<(&str, String)> = members
+                    .iter()
+                    .map(|(member, column)| Ok((member.name(), column.schema()?)))
+                    .collect::<Result<_, RecordError>>()?;
+                (members, avro_schema::envelope(&types)?)
             }
         };
         Ok(Self {
@@ -138,20 +136,13 @@ impl Column {
     /// The type in the file's schema.
     fn schema(&self) -> Result<String, RecordError> {
         Ok(match self {
-            // What the registry has; if it refers to other schemas, with these inlined.
-            Self::Payload(schema, _) => match schema.avro_schema() {
-                Some(inlined) if !schema.references().is_empty() => serde_json::to_string(inlined)
-                    .map_err(|error| {
-                        RecordError::schema(format!("the schema cannot be written: {error}"))
-                    })?,
-                _ => schema.text().to_owned(),
-            },
+            Self::Payload(schema, _) => avro_schema::text(schema)?,
             Self::Text => r#""string""#.to_owned(),
             Self::Bytes => r#""bytes""#.to_owned(),
             Self::Null => r#""null""#.to_owned(),
             Self::Offset => r#""long""#.to_owned(),
-            Self::Timestamp => TIMESTAMP.to_owned(),
-            Self::Headers => HEADERS.to_owned(),
+            Self::Timestamp => avro_schema::TIMESTAMP.to_owned(),
+            Self::Headers => avro_schema::HEADERS.to_owned(),
         })
     }
 
@@ -200,30 +191,6 @@ impl Column {
 /// Two schemas of the same text are one, whoever parsed them.
 fn same(a: &Arc<Schema>, b: &Arc<Schema>) -> bool {
     Arc::ptr_eq(a, b) || (a.id() == b.id() && a.text() == b.text())
-}
-
-/// The schema of a record with these members. It has no namespace, so that names in the members' schemas
-/// mean what they mean on their own.
-fn envelope(members: &[(Member, Column)]) -> Result<String, RecordError> {
-    let mut schema = r#"{"type":"record","name":"KafkaRecord","fields":["#.to_owned();
-    for (position, (member, column)) in members.iter().enumerate() {
-        if position > 0 {
-            schema.push(',');
-        }
-        schema.push_str(&format!(
-            r#"{{"name":"{}","type":{}}}"#,
-            member.name(),
-            column.schema()?
-        ));
-    }
-    schema.push_str("]}");
-    Schema::avro(&schema, &[]).map_err(|error| {
-        RecordError::schema(format!(
-            "key and value cannot stand in one Avro file, where each name of a type means one type: \
-             {error}"
-        ))
-    })?;
-    Ok(schema)
 }
 
 fn append_headers(headers: &[Header], out: &mut Vec<u8>) {

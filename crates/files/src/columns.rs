@@ -56,7 +56,7 @@ impl Columns {
     pub(crate) fn of_json_schema(schema: &Schema, first: &[u8]) -> Result<Self, RecordError> {
         let document: Json = serde_json::from_str(schema.text())
             .map_err(|_| RecordError::schema("the value's schema is not JSON"))?;
-        let mut shape = of_properties(&document, &document, 0);
+        let mut shape = of_properties(&document, &document, &mut Vec::new());
         merge(&mut shape, of_value(&parse(first)?, 0));
         Ok(Self::number(shape))
     }
@@ -178,24 +178,26 @@ fn of_value(value: &Json, depth: usize) -> Shape {
     }
 }
 
-/// What `properties` name, through references within the document.
-fn of_properties(schema: &Json, document: &Json, depth: usize) -> Shape {
-    if depth >= MAX_DEPTH {
-        return Shape::Leaf;
-    }
+/// What `properties` name, through references within the document. A reference that leads back to where
+/// it stands is a leaf.
+fn of_properties<'s>(schema: &'s Json, document: &'s Json, around: &mut Vec<&'s str>) -> Shape {
     if let Some(reference) = schema.get("$ref").and_then(Json::as_str) {
         let target = reference
             .strip_prefix('#')
             .and_then(|pointer| document.pointer(pointer));
-        return target.map_or(Shape::Leaf, |target| {
-            of_properties(target, document, depth + 1)
-        });
+        let Some(target) = target.filter(|_| !around.contains(&reference)) else {
+            return Shape::Leaf;
+        };
+        around.push(reference);
+        let shape = of_properties(target, document, around);
+        around.pop();
+        return shape;
     }
     match schema.get("properties").and_then(Json::as_object) {
         Some(properties) => Shape::Object(
             properties
                 .iter()
-                .map(|(name, schema)| (name.clone(), of_properties(schema, document, depth + 1)))
+                .map(|(name, schema)| (name.clone(), of_properties(schema, document, around)))
                 .collect(),
         ),
         None => Shape::Leaf,

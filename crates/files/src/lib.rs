@@ -8,6 +8,7 @@
 mod avro;
 mod avro_block;
 mod avro_row;
+mod avro_schema;
 mod columns;
 mod csv;
 mod json;

@@ -260,6 +260,17 @@ pub struct FileSpec {
 }
 
 impl FileSpec {
+    /// Files of this format, not compressed, of values alone.
+    pub fn new(format: Format) -> Self {
+        Self {
+            format,
+            compression: Compression::None,
+            content: Content::Value,
+            dialect: Dialect::default(),
+            row_group_bytes: 32 << 20,
+        }
+    }
+
     /// The ending of files' names, with its dot: `.jsonl.gz`, `.parquet`. Vocabularies with other habits
     /// put theirs together from [`Format::extension`] and [`Compression::extension`].
     pub fn extension(&self) -> String {
