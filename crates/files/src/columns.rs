@@ -52,13 +52,17 @@ impl Columns {
         Self::number(of_outline(outline, 0))
     }
 
-    /// The columns of a JSON Schema: what its `properties` name, then what else the first value has.
-    pub(crate) fn of_json_schema(schema: &Schema, first: &[u8]) -> Result<Self, RecordError> {
+    /// The columns of a JSON Schema: what its `properties` name, the same for every file; `None` if it
+    /// names nothing.
+    pub(crate) fn of_json_schema(schema: &Schema) -> Result<Option<Self>, RecordError> {
         let document: Json = serde_json::from_str(schema.text())
             .map_err(|_| RecordError::schema("the value's schema is not JSON"))?;
-        let mut shape = of_properties(&document, &document, &mut Vec::new());
-        merge(&mut shape, of_value(&parse(first)?, 0));
-        Ok(Self::number(shape))
+        Ok(match of_properties(&document, &document, &mut Vec::new()) {
+            Shape::Object(members) if !members.is_empty() => {
+                Some(Self::number(Shape::Object(members)))
+            }
+            _ => None,
+        })
     }
 
     /// The columns of a JSON text.
@@ -201,19 +205,6 @@ fn of_properties<'s>(schema: &'s Json, document: &'s Json, around: &mut Vec<&'s 
                 .collect(),
         ),
         None => Shape::Leaf,
-    }
-}
-
-/// Adds what only the other shape has. A leaf of the schema stays one.
-fn merge(into: &mut Shape, other: Shape) {
-    let (Shape::Object(members), Shape::Object(others)) = (into, other) else {
-        return;
-    };
-    for (name, other) in others {
-        match members.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, known)) => merge(known, other),
-            None => members.push((name, other)),
-        }
     }
 }
 

@@ -89,7 +89,10 @@ fn columns_of(record: &Record) -> Result<Columns, RecordError> {
             Some(Err(error)) => Err(RecordError::schema(format!(
                 "the value has no table of columns: {error}"
             ))),
-            None => Columns::of_json_schema(schema, &json()?),
+            None => match Columns::of_json_schema(schema)? {
+                Some(columns) => Ok(columns),
+                None => Columns::of_json(&json()?),
+            },
         },
     }
 }

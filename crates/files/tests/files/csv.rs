@@ -166,14 +166,25 @@ fn a_json_schema_gives_its_properties_as_columns() {
         record(0, Payload::new(text.as_bytes().to_vec(), encoding))
     };
     let records = [
-        value(r#"{"user":{"name":"a"},"more":true}"#),
+        value(r#"{"user":{"name":"a"}}"#),
         value(r#"{"id":1,"list":[{"x":1}],"user":{"boss":{"name":"b"}}}"#),
     ];
     assert_eq!(
         text_file(&table(Content::Value), &records),
-        "id,user.name,user.boss,list,more\n\
-         ,a,,,true\n\
-         1,,\"{\"\"name\"\":\"\"b\"\"}\",\"[{\"\"x\"\":1}]\",\n"
+        "id,user.name,user.boss,list\n\
+         ,a,,\n\
+         1,,\"{\"\"name\"\":\"\"b\"\"}\",\"[{\"\"x\"\":1}]\"\n"
+    );
+    assert_eq!(
+        rejection(&table(Content::Value), &value(r#"{"id":1,"more":true}"#)).message,
+        "member 'more' has no column in the file",
+        "the columns are the same in every file of the schema"
+    );
+    let open = Arc::new(Schema::json(r#"{"type":"object"}"#, &[]).unwrap());
+    let value = Payload::new(&b"{\"any\":1}"[..], Encoding::Registered(open));
+    assert_eq!(
+        text_file(&table(Content::Value), &[record(0, value)]),
+        "any\n1\n"
     );
 }
 

@@ -4,6 +4,7 @@
 mod avro;
 mod compression;
 mod csv;
+mod docs;
 mod json;
 #[allow(dead_code)] // The part that edits values is for the crate it lies in.
 #[path = "../../../formats/tests/model/mod.rs"]
