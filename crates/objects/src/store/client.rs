@@ -6,19 +6,19 @@ use object_store::{BackoffConfig, ClientOptions, RetryConfig};
 use penstock_connect::config::Secret;
 
 /// Longest that one request may take.
-const REQUEST: Duration = Duration::from_secs(30);
+pub(super) const REQUEST: Duration = Duration::from_secs(30);
 
 /// Longest that a connection may take.
-const CONNECT: Duration = Duration::from_secs(5);
+pub(super) const CONNECT: Duration = Duration::from_secs(5);
 
 /// Longest that a request is tried again in place. Then the runner decides, and goes on trying.
 const RETRY: Duration = Duration::from_secs(30);
 
 /// How often a request is tried again in place.
-const RETRIES: usize = 6;
+pub(super) const RETRIES: usize = 6;
 
 /// Longest pause between two tries.
-const PAUSE: Duration = Duration::from_secs(5);
+pub(super) const PAUSE: Duration = Duration::from_secs(5);
 
 /// A proxy that stands between the worker and the store.
 #[derive(Clone, Debug, Default)]
@@ -33,7 +33,7 @@ pub struct Proxy {
 
 impl Proxy {
     /// The URL with user and password in it.
-    fn full_url(&self) -> Option<String> {
+    pub(super) fn full_url(&self) -> Option<String> {
         let url = self.url.as_deref()?;
         let (Some(user), Some((scheme, rest))) = (&self.user, url.split_once("://")) else {
             return Some(url.to_owned());

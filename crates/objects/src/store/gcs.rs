@@ -2,10 +2,8 @@
 
 use std::env;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use object_store::StaticCredentialProvider;
-use object_store::gcp::{GcpCredential, GoogleCloudStorageBuilder};
+use object_store::gcp::{GcpCredentialProvider, GoogleCloudStorageBuilder};
 use penstock_connect::Error;
 use penstock_connect::config::Secret;
 
@@ -43,15 +41,31 @@ impl Gcs {
     /// A client for the bucket. Nothing is sent yet.
     pub fn store(&self) -> Result<Store, Error> {
         let name = format!("gs://{}", self.bucket);
+        let bucket = penstock_gcs::Bucket::new(penstock_gcs::Access {
+            endpoint: self
+                .endpoint
+                .clone()
+                .unwrap_or_else(|| penstock_gcs::ENDPOINT.to_owned()),
+            bucket: self.bucket.clone(),
+            credentials: self.provider(&name)?,
+            proxy: self.proxy.full_url(),
+            timeout: client::REQUEST,
+            connect_timeout: client::CONNECT,
+            retries: client::RETRIES,
+            longest_pause: client::PAUSE,
+        });
+        let bucket = bucket.map_err(|error| refused(&name, error))?;
+        Ok(Store::in_parts(bucket, name))
+    }
+
+    /// What gives the tokens of requests, if they carry any.
+    fn provider(&self, name: &str) -> Result<Option<GcpCredentialProvider>, Error> {
         let builder = GoogleCloudStorageBuilder::new()
             .with_bucket_name(&self.bucket)
             .with_retry(client::retries())
-            .with_client_options(client::options(&self.proxy, self.endpoint.as_deref()));
-        let builder = match &self.endpoint {
-            Some(endpoint) => builder.with_base_url(endpoint.trim_end_matches('/')),
-            None => builder,
-        };
+            .with_client_options(client::options(&self.proxy, None));
         let builder = match &self.credentials {
+            GcsCredentials::Anonymous => return Ok(None),
             GcsCredentials::File(path) => {
                 builder.with_application_credentials(path.to_string_lossy())
             }
@@ -60,19 +74,14 @@ impl Gcs {
                 Ok(path) => builder.with_application_credentials(path),
                 Err(_) => builder,
             },
-            GcsCredentials::Anonymous => {
-                builder.with_credentials(Arc::new(StaticCredentialProvider::new(GcpCredential {
-                    bearer: String::new(),
-                })))
-            }
         };
         let store = builder.build().map_err(|error| match &self.credentials {
             // The cause may quote the key.
             GcsCredentials::Json(_) => Error::never(format!(
                 "{name}: the credentials are not the key of a service account as Google gives it (JSON)"
             )),
-            _ => refused(&name, error),
+            _ => refused(name, error),
         })?;
-        Ok(Store::in_parts(store, name))
+        Ok(Some(store.credentials().clone()))
     }
 }
