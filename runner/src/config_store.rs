@@ -9,6 +9,7 @@ use penstock_broker::{Broker, OutRecord, ProducerSpec, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::compacted;
+use crate::ends::Ends;
 
 /// Name of the topic.
 pub(crate) const TOPIC: &str = "_penstock.configs";
@@ -27,9 +28,12 @@ pub(crate) struct StoredConnector {
     /// whose content has changed since then wins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) file: Option<BTreeMap<String, String>>,
-    /// `RUNNING`, `PAUSED` or `STOPPED`.
+    /// `RUNNING`, `PAUSED`, `STOPPED` or `COMPLETED`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) state: Option<String>,
+    /// Up to where a sink with `read.until=end` reads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ends: Option<Arc<Ends>>,
     /// Deleted over REST although its file is still given.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) deleted: bool,

@@ -17,6 +17,7 @@ use tokio::sync::OnceCell;
 
 use crate::config::{ConnectorSpec, WorkerConfig};
 use crate::converters::{Converter, Converters};
+use crate::startup::Startup;
 
 /// Prefix of topics that belong to the worker itself.
 pub(crate) const INTERNAL: &str = "_penstock.";
@@ -38,6 +39,8 @@ pub struct Services {
     converters: Converters,
     home: Home,
     pub(crate) registry_address: Option<SocketAddr>,
+    /// How far the worker's start has come.
+    pub(crate) startup: Startup,
     handle: tokio::runtime::Handle,
     keys: OnceCell<Arc<KeyStore>>,
     /// Tasks of all connectors.
@@ -66,6 +69,7 @@ impl Services {
             converters,
             home,
             registry_address,
+            startup: Startup::default(),
             handle: tokio::runtime::Handle::current(),
             keys: OnceCell::new(),
             tasks: AtomicUsize::new(1),

@@ -12,9 +12,21 @@ pub(crate) enum State {
     Stopped,
     Restarting,
     Failed,
+    /// All that there was to be done is done.
+    Completed,
 }
 
 impl State {
+    /// What a connector was asked to be, by the word that it is stored under.
+    pub(crate) fn of_connector(word: Option<&str>) -> Self {
+        match word {
+            Some("PAUSED") => Self::Paused,
+            Some("STOPPED") => Self::Stopped,
+            Some("COMPLETED") => Self::Completed,
+            _ => Self::Running,
+        }
+    }
+
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Unassigned => "UNASSIGNED",
@@ -23,6 +35,7 @@ impl State {
             Self::Stopped => "STOPPED",
             Self::Restarting => "RESTARTING",
             Self::Failed => "FAILED",
+            Self::Completed => "COMPLETED",
         }
     }
 }

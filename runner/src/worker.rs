@@ -4,15 +4,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use penstock_broker::{Broker, embedded, kafka};
+use penstock_broker::{Broker, Retry, embedded, kafka};
 use penstock_contracts::Contracts;
-use penstock_registry::{RegistryClient, RegistryConfig};
+use penstock_registry::{RegistryClient, RegistryConfig, RegistryError};
 
-use crate::config::{Loaded, WorkerConfig};
+use crate::config::{ConnectorSpec, Loaded, WorkerConfig};
 use crate::connectors::Connectors;
 use crate::plugins::Plugins;
 use crate::services::Services;
+use crate::startup::patiently;
 use crate::{config_store, offsets, panics, rest};
+
+/// Longest wait for an answer of the broker before it is asked again.
+const REACHABLE: Duration = Duration::from_secs(10);
 
 /// Why a worker could not start: one line for each thing that is wrong.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +24,7 @@ use crate::{config_store, offsets, panics, rest};
 pub struct StartError(pub Vec<String>);
 
 impl StartError {
-    fn one(what: &str, error: impl std::fmt::Display) -> Self {
+    pub(crate) fn one(what: &str, error: impl std::fmt::Display) -> Self {
         Self(vec![format!("{what}: {error}")])
     }
 }
@@ -34,15 +38,15 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts everything. Connectors run when this returns; those that cannot start say so in their
-    /// status.
+    /// Starts everything, and waits for servers that are away: meanwhile `/health` says for which.
+    /// Connectors run when this returns; those that cannot start say so in their status.
     pub(crate) async fn start(loaded: Loaded, plugins: Plugins) -> Result<Self, StartError> {
         panics::withhold_texts();
         let Loaded {
             worker,
             converters,
             client,
-            connectors,
+            connectors: given,
             ..
         } = loaded;
         // The listener first: a second worker on the same address stops before it touches anything.
@@ -52,13 +56,6 @@ impl Worker {
         let broker = open_broker(&worker, client).await?;
         let (registry, registry_address) = open_registry(&worker).await?;
         let contracts = load_contracts(&worker)?;
-        if let Some(dir) = &worker.schemas_dir {
-            penstock_registry::register_dir(&registry, dir)
-                .await
-                .map_err(|problems| {
-                    StartError(problems.iter().map(ToString::to_string).collect())
-                })?;
-        }
         let services = Services::new(
             worker,
             converters,
@@ -69,25 +66,78 @@ impl Worker {
         )
         .map_err(|e| StartError::one("data.dir", e))?;
         let services = Arc::new(services);
-        make_internal_topics(&services).await?;
-        let connectors_given = connectors;
         let plugins = Arc::new(plugins);
         let connectors = Connectors::new(services.clone(), plugins.clone());
-        let stored = blocking(&services, |services| {
-            config_store::Store::open(services.broker.clone())
-        })
-        .await;
-        let stored = stored.map_err(|e| StartError::one(config_store::TOPIC, e))?;
-        connectors
-            .restore(stored, connectors_given)
-            .await
-            .map_err(|e| StartError(vec![e]))?;
         let server = rest::serve(listener, connectors.clone(), services.clone(), plugins);
-        Ok(Self {
+        let worker = Self {
             services,
             connectors,
             server,
+        };
+        match worker.bring_up(given).await {
+            Ok(()) => Ok(worker),
+            Err(error) => {
+                worker.stop().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// All that needs servers, which may be away for now.
+    async fn bring_up(&self, files: Vec<ConnectorSpec>) -> Result<(), StartError> {
+        let services = &self.services;
+        let passes = |error: &penstock_broker::Error| error.retry != Retry::Never;
+        patiently(services, "the broker", passes, async || {
+            blocking(services, |services| services.broker.reachable(REACHABLE)).await
         })
+        .await?;
+        if let Some(dir) = &services.worker.schemas_dir {
+            let passes = |error: &RegistryError| error.retry() == penstock_registry::Retry::Backoff;
+            loop {
+                patiently(services, "the schema registry", passes, async || {
+                    services.registry.subjects().await
+                })
+                .await?;
+                let Err(problems) = penstock_registry::register_dir(&services.registry, dir).await
+                else {
+                    break;
+                };
+                // Unless the registry went away in between, the files are to blame.
+                if !services
+                    .registry
+                    .subjects()
+                    .await
+                    .is_err_and(|error| passes(&error))
+                {
+                    return Err(StartError(
+                        problems.iter().map(ToString::to_string).collect(),
+                    ));
+                }
+            }
+        }
+        let what = "cannot make the worker's own topics";
+        patiently(services, what, passes, async || {
+            blocking(services, |services| {
+                let broker = services.broker.as_ref();
+                offsets::create_topic(broker, services.replication())?;
+                config_store::create_topic(broker, services.replication())
+            })
+            .await
+        })
+        .await?;
+        let stored = patiently(services, config_store::TOPIC, passes, async || {
+            blocking(services, |services| {
+                config_store::Store::open(services.broker.clone())
+            })
+            .await
+        })
+        .await?;
+        self.connectors
+            .restore(stored, files)
+            .await
+            .map_err(|e| StartError(vec![e]))?;
+        services.startup.is_ready();
+        Ok(())
     }
 
     /// Where the worker's own listener is.
@@ -116,9 +166,7 @@ async fn open_broker(
     let opened =
         tokio::task::spawn_blocking(move || -> penstock_broker::Result<Arc<dyn Broker>> {
             if worker.bootstrap_servers.is_some() {
-                let broker = kafka::KafkaBroker::new(client)?;
-                broker.reachable(Duration::from_secs(30))?;
-                return Ok(Arc::new(broker));
+                return Ok(Arc::new(kafka::KafkaBroker::new(client)?));
             }
             let mut settings = embedded::EmbeddedSettings::new(worker.data_dir.join("log"));
             settings.cache_bytes =
@@ -179,16 +227,6 @@ fn load_contracts(worker: &WorkerConfig) -> Result<Arc<Contracts>, StartError> {
             .map_err(|problems| StartError(problems.iter().map(ToString::to_string).collect()))?,
     };
     Ok(Arc::new(contracts))
-}
-
-async fn make_internal_topics(services: &Arc<Services>) -> Result<(), StartError> {
-    let replication = services.replication();
-    blocking(services, move |services| {
-        offsets::create_topic(services.broker.as_ref(), replication)?;
-        config_store::create_topic(services.broker.as_ref(), replication)
-    })
-    .await
-    .map_err(|e| StartError::one("cannot make the worker's own topics", e))
 }
 
 /// Runs a blocking broker call off the async threads.

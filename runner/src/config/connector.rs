@@ -53,6 +53,8 @@ config! {
         "errors.stream.schema" => error_stream_schema: String = "error/2.1.0",
         /// Whether the raw event stands in its error event: `auto` includes it unless it may hold personal data.
         "errors.stream.raw.event" => error_stream_raw: RawEvent = "auto",
+        /// How far a sink reads: `never` stops, or up to the `end` that its topics have when the connector is created. Then it is COMPLETED, and stays so.
+        "read.until" => read_until: Until = "never",
         /// Consumer group; `connect-<name>` by default.
         "consumer.override.group.id" => group: Option<String>,
     }
@@ -65,6 +67,16 @@ choice! {
         None = "none",
         /// The record is rejected and the rest flows on.
         All = "all",
+    }
+}
+
+choice! {
+    /// How far a sink reads.
+    pub enum Until {
+        /// It goes on reading.
+        Never = "never",
+        /// Up to where its topics end when the connector is created.
+        End = "end",
     }
 }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use penstock_connect::{Config, Problem, Settings};
 use regex::Regex;
 
-use super::{ConnectorConfig, Until};
 use super::connector::ACCEPTED_PREFIXES;
 use super::files::{accept, common_keys};
+use super::{ConnectorConfig, Until};
 use crate::converters::{Converter, Naming};
 use crate::plugins::{Kind, Plugins};
 

@@ -6,7 +6,7 @@ mod connector_spec;
 mod files;
 mod worker;
 
-pub(crate) use connector::{ConnectorConfig, RawEvent, Seal, Tolerance};
+pub(crate) use connector::{ConnectorConfig, RawEvent, Seal, Tolerance, Until};
 pub(crate) use connector_spec::{ConnectorSpec, HIDDEN};
 pub(crate) use files::{Loaded, load, worker_alone};
 pub(crate) use worker::WorkerConfig;

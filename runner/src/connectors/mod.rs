@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use penstock_connect::{Problem, Settings};
 use penstock_contracts::Contract;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, mpsc};
 
 use self::running::{Connector, Running};
-use crate::config::{ConnectorSpec, HIDDEN};
+use crate::config::{ConnectorSpec, HIDDEN, Until};
 use crate::config_store::{Store, StoredConnector};
+use crate::ends::Ends;
 use crate::metrics::WorkerMetrics;
 use crate::plugins::Plugins;
 use crate::services::Services;
@@ -59,6 +60,21 @@ struct Settled {
     /// The settings of its file, if it has one.
     file: Option<BTreeMap<String, String>>,
     state: State,
+    /// Up to where a sink with `read.until=end` reads.
+    ends: Option<Arc<Ends>>,
+}
+
+impl Settled {
+    /// As it is stored.
+    fn stored(&self) -> StoredConnector {
+        StoredConnector {
+            config: self.spec.settings.written(),
+            file: self.file.clone(),
+            state: Some(self.state.as_str().to_owned()),
+            ends: self.ends.clone(),
+            deleted: false,
+        }
+    }
 }
 
 /// A connector as REST shows it.
@@ -86,6 +102,8 @@ pub(crate) struct Connectors {
     running: Running,
     /// Whoever changes something holds the store meanwhile: one change at a time.
     changes: Mutex<Option<Store>>,
+    /// Where tasks say that they are done.
+    completed: mpsc::UnboundedSender<Arc<str>>,
 }
 
 impl std::fmt::Debug for Connectors {
@@ -109,13 +127,57 @@ async fn to_the_end<T: Send + 'static>(
 impl Connectors {
     pub(crate) fn new(services: Arc<Services>, plugins: Arc<Plugins>) -> Arc<Self> {
         let metrics = WorkerMetrics::new(&services.metrics);
-        Arc::new(Self {
+        let (completed, mut names) = mpsc::unbounded_channel::<Arc<str>>();
+        let this = Arc::new(Self {
             services,
             plugins,
             metrics,
             running: Running::default(),
             changes: Mutex::default(),
-        })
+            completed,
+        });
+        let weak = Arc::downgrade(&this);
+        tokio::spawn(async move {
+            while let (Some(name), Some(this)) = (names.recv().await, weak.upgrade()) {
+                this.complete(&name).await;
+            }
+        });
+        this
+    }
+
+    /// Where the topics end that a connector reads, if it reads up to an end.
+    async fn ends(&self, spec: &Arc<ConnectorSpec>) -> penstock_broker::Result<Option<Arc<Ends>>> {
+        let spec = spec.clone();
+        let ends = blocking(&self.services, move |services| Ends::take(services, &spec)).await?;
+        Ok(ends.map(Arc::new))
+    }
+
+    /// A connector whose tasks are all done is so for good.
+    async fn complete(&self, name: &str) {
+        let mut store = self.changes.lock().await;
+        let done = |connector: &Connector| {
+            let mut tasks = connector.tasks.iter();
+            connector.settled.state == State::Running
+                && tasks.all(|task| task.status.get().0 == State::Completed)
+        };
+        let Some(settled) = self.settled(name) else {
+            return;
+        };
+        if !self.running.lock().get(name).is_some_and(done) {
+            return;
+        }
+        let settled = Settled {
+            state: State::Completed,
+            ..settled
+        };
+        if let Err(error) = keep(&mut store, &settled) {
+            // The next worker finds its positions at their ends.
+            tracing::warn!("{name} is completed, which cannot be stored: {error}");
+        }
+        if let Some(connector) = self.running.lock().get_mut(name) {
+            connector.settled = settled;
+        }
+        tracing::info!(connector = name, "the connector is completed");
     }
 
     fn parse(
@@ -227,8 +289,27 @@ impl Connectors {
         self.make_topics(&spec).await?;
         let created = old.is_none();
         let settled = match old {
-            Some(old) => Settled { spec, ..old },
+            Some(old) => {
+                let was_completed = old.state == State::Completed;
+                let ends = match &old.ends {
+                    Some(ends) if !was_completed && same_topics(&old.spec, &spec) => {
+                        Some(ends.clone()).filter(|_| spec.common.read_until == Until::End)
+                    }
+                    _ => self.ends(&spec).await?,
+                };
+                Settled {
+                    spec,
+                    file: old.file,
+                    state: if was_completed {
+                        State::Running
+                    } else {
+                        old.state
+                    },
+                    ends,
+                }
+            }
             None => Settled {
+                ends: self.ends(&spec).await?,
                 spec,
                 // A deleted connector of a file: the file is still given.
                 file: store
@@ -270,6 +351,7 @@ impl Connectors {
             config: BTreeMap::new(),
             file: Some(file),
             state: None,
+            ends: None,
             deleted: true,
         });
         if let Some(store) = &mut *store {
@@ -298,7 +380,16 @@ impl Connectors {
         if settled.state == state {
             return Ok(());
         }
-        let settled = Settled { state, ..settled };
+        let ends = match (settled.state, state) {
+            // What has come since then.
+            (State::Completed, State::Running) => self.ends(&settled.spec).await?,
+            _ => settled.ends.clone(),
+        };
+        let settled = Settled {
+            state,
+            ends,
+            ..settled
+        };
         keep(&mut store, &settled)?;
         self.stop_connector(name).await;
         Ok(self.install(settled, true)?)
@@ -377,15 +468,18 @@ fn keep(store: &mut Option<Store>, settled: &Settled) -> Result<(), ConnectorErr
     let Some(store) = store else {
         return Ok(());
     };
-    let stored = StoredConnector {
-        config: settled.spec.settings.written(),
-        file: settled.file.clone(),
-        state: Some(settled.state.as_str().to_owned()),
-        deleted: false,
-    };
     let name = &settled.spec.common.name;
-    tokio::task::block_in_place(|| store.put_connector(name, Some(stored)))?;
+    tokio::task::block_in_place(|| store.put_connector(name, Some(settled.stored())))?;
     Ok(())
+}
+
+/// Whether two configurations of a connector read the same topics.
+fn same_topics(one: &ConnectorSpec, other: &ConnectorSpec) -> bool {
+    let pattern = |spec: &ConnectorSpec| {
+        let pattern = spec.common.topics_regex.as_ref();
+        pattern.map(|pattern| pattern.as_str().to_owned())
+    };
+    one.common.topics == other.common.topics && pattern(one) == pattern(other)
 }
 
 fn view(connector: &Connector) -> ConnectorView {
@@ -393,6 +487,9 @@ fn view(connector: &Connector) -> ConnectorView {
     let tasks = match state {
         State::Paused => vec![(State::Paused, None); spec.common.tasks_max],
         State::Stopped => Vec::new(),
+        State::Completed if connector.tasks.is_empty() => {
+            vec![(State::Completed, None); spec.common.tasks_max]
+        }
         _ => connector
             .tasks
             .iter()

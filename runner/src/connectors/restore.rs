@@ -8,6 +8,7 @@ use penstock_contracts::Contract;
 use super::{Connectors, Settled};
 use crate::config::ConnectorSpec;
 use crate::config_store::{Store, StoredConnector};
+use crate::ends::Ends;
 use crate::plugins::Kind;
 use crate::status::State;
 
@@ -21,6 +22,7 @@ impl Connectors {
     ) -> Result<(), String> {
         self.restore_contracts(&store);
         let mut wanted = self.choose(&mut store, files)?;
+        self.take_ends(&mut store, &mut wanted)?;
         self.services
             .set_connectors(wanted.iter().map(|settled| &*settled.spec));
         // All topics first: a sink's topics exist before it starts. Sources and their topics come
@@ -86,6 +88,7 @@ impl Connectors {
                         spec: Arc::new(spec),
                         file: Some(written),
                         state: State::Running,
+                        ends: None,
                     });
                 }
             }
@@ -97,6 +100,22 @@ impl Connectors {
             }
         }
         Ok(wanted)
+    }
+
+    /// Sinks that read up to an end know it before they start, and know the same after every restart.
+    fn take_ends(&self, store: &mut Store, wanted: &mut [Settled]) -> Result<(), String> {
+        for settled in wanted.iter_mut().filter(|settled| settled.ends.is_none()) {
+            let spec = settled.spec.clone();
+            let taken = tokio::task::block_in_place(|| {
+                settled.ends = Ends::take(&self.services, &spec)?.map(Arc::new);
+                match settled.ends {
+                    None => Ok(()),
+                    Some(_) => store.put_connector(&spec.common.name, Some(settled.stored())),
+                }
+            });
+            taken.map_err(|error| format!("{}: {error}", spec.common.name))?;
+        }
+        Ok(())
     }
 
     /// A stored connector; none if it was deleted, or can no longer be read: the others run all the
@@ -114,11 +133,8 @@ impl Connectors {
             Ok(spec) => Some(Settled {
                 spec: Arc::new(spec),
                 file,
-                state: match edit.state.as_deref() {
-                    Some("PAUSED") => State::Paused,
-                    Some("STOPPED") => State::Stopped,
-                    _ => State::Running,
-                },
+                state: State::of_connector(edit.state.as_deref()),
+                ends: edit.ends.clone(),
             }),
             Err(error) => {
                 tracing::error!("stored connector {name} is left out: {error}");

@@ -11,7 +11,6 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::{Connectors, Settled};
-use crate::config::ConnectorSpec;
 use crate::metrics::{Side, TaskMetrics};
 use crate::plugins::Kind;
 use crate::status::{State, TaskStatus};
@@ -71,7 +70,7 @@ impl Connectors {
         let mut running = Vec::new();
         if settled.state == State::Running {
             for number in 0..settled.spec.common.tasks_max {
-                match self.start_task(&settled.spec, number, topics_missing) {
+                match self.start_task(&settled, number, topics_missing) {
                     Ok(task) => running.extend(task),
                     Err(error) => started = Err(error),
                 }
@@ -108,7 +107,7 @@ impl Connectors {
             return Ok(());
         };
         for number in numbers {
-            let task = self.start_task(&connector.settled.spec, *number, true)?;
+            let task = self.start_task(&connector.settled, *number, true)?;
             if let (Some(task), Some(place)) = (task, connector.tasks.get_mut(*number)) {
                 *place = task;
             }
@@ -119,10 +118,11 @@ impl Connectors {
     /// Starts a task; none any more once the worker stops.
     fn start_task(
         &self,
-        spec: &Arc<ConnectorSpec>,
+        settled: &Settled,
         number: usize,
         topics_missing: bool,
     ) -> std::io::Result<Option<Arc<Task>>> {
+        let spec = &settled.spec;
         if self.running.closing.load(Ordering::Acquire) {
             return Ok(None);
         }
@@ -152,6 +152,8 @@ impl Connectors {
             topics_missing: AtomicBool::new(topics_missing),
             one_by_one: AtomicUsize::new(0),
             stop_before: Mutex::default(),
+            ends: settled.ends.clone(),
+            completed: self.completed.clone(),
         });
         self.metrics.task_started(thread.is_ok());
         Ok(Some(Arc::new(Task {

@@ -47,13 +47,14 @@ impl Starts {
 }
 
 /// States in which a connector's tasks are counted, by Kafka Connect's words.
-const STATES: [(&str, Option<State>); 6] = [
+const STATES: [(&str, Option<State>); 7] = [
     ("total", None),
     ("running", Some(State::Running)),
     ("paused", Some(State::Paused)),
     ("failed", Some(State::Failed)),
     ("unassigned", Some(State::Unassigned)),
     ("restarting", Some(State::Restarting)),
+    ("completed", Some(State::Completed)),
 ];
 
 impl WorkerMetrics {

@@ -19,8 +19,12 @@ pub(super) async fn root(State(rest): State<Rest>) -> Json<Value> {
     }))
 }
 
-/// 200 while the broker answers and no task has failed; 503 otherwise, with the reason.
+/// 200 while the broker answers, all tasks have started and none has failed; 503 otherwise, with the
+/// reason.
 pub(super) async fn health(State(rest): State<Rest>) -> Response {
+    if let Some(waits_for) = rest.services.startup.waits_for() {
+        return answer(StatusCode::SERVICE_UNAVAILABLE, "starting", &waits_for);
+    }
     let reachable = blocking(&rest.services, |services| {
         services.broker.reachable(std::time::Duration::from_secs(5))
     })
@@ -32,27 +36,29 @@ pub(super) async fn health(State(rest): State<Rest>) -> Response {
             &error.to_string(),
         );
     }
-    let mut failed = Vec::new();
+    let (mut failed, mut starting) = (Vec::new(), Vec::new());
     for (name, connector) in rest.connectors.list() {
         for (task, (state, _)) in connector.tasks.iter().enumerate() {
-            if *state == TaskState::Failed {
-                failed.push(format!("{name} task {task}"));
+            match state {
+                TaskState::Failed => failed.push(format!("{name} task {task}")),
+                TaskState::Unassigned => starting.push(format!("{name} task {task}")),
+                _ => {}
             }
         }
     }
-    if failed.is_empty() {
-        answer(
-            StatusCode::OK,
-            "healthy",
-            "Worker has completed startup and is ready to handle requests.",
-        )
-    } else {
-        answer(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "unhealthy",
-            &format!("failed: {}", failed.join(", ")),
-        )
+    if !failed.is_empty() {
+        let message = format!("failed: {}", failed.join(", "));
+        return answer(StatusCode::SERVICE_UNAVAILABLE, "unhealthy", &message);
     }
+    if !starting.is_empty() {
+        let message = format!("starting: {}", starting.join(", "));
+        return answer(StatusCode::SERVICE_UNAVAILABLE, "starting", &message);
+    }
+    answer(
+        StatusCode::OK,
+        "healthy",
+        "Worker has completed startup and is ready to handle requests.",
+    )
 }
 
 fn answer(status: StatusCode, word: &str, message: &str) -> Response {

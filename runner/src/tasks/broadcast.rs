@@ -9,6 +9,7 @@ use penstock_connect::{Error, FlushReason, Sink};
 
 use super::journal::NoJournal;
 use super::{POLL, POLL_RECORDS, TaskEnv, batch, task_error};
+use crate::status::State;
 
 pub(super) fn run(env: &TaskEnv, mut sink: Box<dyn Sink>) -> Result<(), Error> {
     let mut chain = env.chain()?;
@@ -20,8 +21,8 @@ pub(super) fn run(env: &TaskEnv, mut sink: Box<dyn Sink>) -> Result<(), Error> {
     let mut reader = env.services.broker.reader(spec).map_err(task_error)?;
     let mut known = BTreeSet::new();
     // Listening begins before the first topic exists.
-    env.handle
-        .block_on(sink.open(&[], &mut NoJournal))?;
+    env.handle.block_on(sink.open(&[], &mut NoJournal))?;
+    env.status.set(State::Running, None);
     let mut last_look: Option<Instant> = None;
     while !env.stopping() {
         if last_look.is_none_or(|at| at.elapsed() > super::sink::LOOK) {
@@ -101,8 +102,7 @@ fn look(
         }
     }
     if !new.is_empty() {
-        env.handle
-            .block_on(sink.open(&new, &mut NoJournal))?;
+        env.handle.block_on(sink.open(&new, &mut NoJournal))?;
         env.metrics.partitions(known.len());
     }
     Ok(())

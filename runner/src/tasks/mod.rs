@@ -12,6 +12,7 @@ mod rejects;
 mod replay;
 mod sink;
 mod supervise;
+mod until_end;
 mod writer;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -21,10 +22,12 @@ use std::time::{Duration, Instant};
 use penstock_broker::{ConsumerSpec, Message, Start, TopicPartition};
 use penstock_connect::{Error, Retry, TaskContext};
 use tokio::runtime::Handle;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 
 use crate::chain::{Chain, Rejection, Stage};
 use crate::config::ConnectorSpec;
+use crate::ends::Ends;
 use crate::metrics::TaskMetrics;
 use crate::plugins::Plugins;
 use crate::services::Services;
@@ -45,6 +48,15 @@ const FIRST_RETRY: Duration = Duration::from_millis(300);
 /// the broker gives them up. A task that starts anew goes on trying.
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
+/// Why a task came to its end without an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// It was asked to stop.
+    Stopped,
+    /// There is nothing left that it was to do.
+    Completed,
+}
+
 /// Everything that one task works with.
 pub(crate) struct TaskEnv {
     pub(crate) spec: Arc<ConnectorSpec>,
@@ -61,6 +73,10 @@ pub(crate) struct TaskEnv {
     pub(crate) one_by_one: AtomicUsize,
     /// The record before which the next run has to stop.
     pub(crate) stop_before: Mutex<Option<StopBefore>>,
+    /// Up to where a sink reads.
+    pub(crate) ends: Option<Arc<Ends>>,
+    /// Where a task that is done says so, by its connector's name.
+    pub(crate) completed: UnboundedSender<Arc<str>>,
 }
 
 /// A record at which the task stops, found when records behind it were on their way already.
@@ -146,8 +162,10 @@ impl TaskEnv {
         spec.poll_bytes = share.min(4 << 20);
         spec.prefetch_bytes = share;
         spec.overrides = self.spec.consumer_overrides.clone();
-        if let Some("latest" | "largest" | "end") =
-            spec.overrides.get("auto.offset.reset").map(|reset| reset.trim())
+        if let Some("latest" | "largest" | "end") = spec
+            .overrides
+            .get("auto.offset.reset")
+            .map(|reset| reset.trim())
         {
             spec.start = Start::Latest;
         }

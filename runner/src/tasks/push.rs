@@ -10,6 +10,7 @@ use penstock_connect::{Error, Origin, Outcome, Record, Reply, Retry, Source, Sou
 use super::writer::Writer;
 use super::{TaskEnv, task_error};
 use crate::chain::Chain;
+use crate::status::State;
 
 /// Longest wait for a batch to become durable before its senders are told to come again.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -17,6 +18,7 @@ const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) fn run(env: &TaskEnv, mut source: Box<dyn Source>) -> Result<(), Error> {
     let mut task = Push::open(env)?;
     env.handle.block_on(source.open(None))?;
+    env.status.set(State::Running, None);
     // Also when a plugin panics: those whose events are under way are told to come again.
     let ended = catch_unwind(AssertUnwindSafe(|| task.run(source.as_mut())));
     env.handle.block_on(source.close());

@@ -13,6 +13,7 @@ use super::writer::Writer;
 use super::{TaskEnv, task_error};
 use crate::chain::{Chain, Rejection};
 use crate::offsets;
+use crate::status::State;
 
 pub(super) fn run(env: &TaskEnv, mut source: Box<dyn Source>) -> Result<(), Error> {
     let mut task = Replay::open(env)?;
@@ -23,6 +24,7 @@ pub(super) fn run(env: &TaskEnv, mut source: Box<dyn Source>) -> Result<(), Erro
     )
     .map_err(task_error)?;
     env.handle.block_on(source.open(position))?;
+    env.status.set(State::Running, None);
     let ended = task.run(source.as_mut());
     env.handle.block_on(source.close());
     ended

@@ -9,7 +9,8 @@ use penstock_connect::{Error, FlushReason, Need, Position, Sink, StartAt};
 use super::journal;
 use super::progress::{Partitions, Progress, broker_partition, sink_partition};
 use super::rejects::Rejects;
-use super::{POLL, POLL_RECORDS, TaskEnv, batch, task_error};
+use super::until_end::UntilEnd;
+use super::{Ended, POLL, POLL_RECORDS, TaskEnv, batch, task_error};
 use crate::chain::{Chain, Rejection};
 use crate::converters::Converter;
 
@@ -32,14 +33,21 @@ const ROOM_PATIENCE: Duration = Duration::from_millis(200);
 /// Longest wait for dead letters to become durable before the task starts again.
 const DEAD_LETTER_TIMEOUT: Duration = Duration::from_secs(60);
 
-pub(super) fn run(env: &TaskEnv, mut sink: Box<dyn Sink>) -> Result<(), Error> {
+pub(super) fn run(env: &TaskEnv, mut sink: Box<dyn Sink>) -> Result<Ended, Error> {
+    if let Some(ends) = &env.ends {
+        let topics = ends.topics();
+        if topics.is_empty() {
+            return Ok(Ended::Completed);
+        }
+        return SinkTask::open(env, topics, sink.as_mut())?.run();
+    }
     while !env.stopping() {
         let Some(topics) = env.wait_for_topics()? else {
-            return Ok(());
+            return Ok(Ended::Stopped);
         };
         SinkTask::open(env, topics, sink.as_mut())?.run()?;
     }
-    Ok(())
+    Ok(Ended::Stopped)
 }
 
 struct SinkTask<'a> {
@@ -56,6 +64,7 @@ struct SinkTask<'a> {
     /// Partitions without any position begin with the next record that comes.
     from_latest: bool,
     partitions: Partitions,
+    until_end: Option<UntilEnd>,
     last_flush: Instant,
     unflushed: bool,
     /// Since when the sink has no room.
@@ -70,7 +79,10 @@ impl<'a> SinkTask<'a> {
     fn open(env: &'a TaskEnv, topics: Vec<String>, sink: &'a mut dyn Sink) -> Result<Self, Error> {
         let chain = env.chain()?;
         let mut spec = env.consumer_spec(topics.clone());
-        if !env.spec.consumer_overrides.contains_key("auto.offset.reset")
+        if !env
+            .spec
+            .consumer_overrides
+            .contains_key("auto.offset.reset")
             && sink.start_at() == StartAt::Latest
         {
             spec.start = Start::Latest;
@@ -89,6 +101,7 @@ impl<'a> SinkTask<'a> {
             read: env.services.converters(&env.spec),
             from_latest,
             partitions: Partitions::default(),
+            until_end: env.ends.clone().map(UntilEnd::new),
             last_flush: Instant::now(),
             unflushed: false,
             full_since: None,
@@ -97,21 +110,22 @@ impl<'a> SinkTask<'a> {
         })
     }
 
-    /// Runs until the task is to stop, or the set of topics has changed.
-    fn run(&mut self) -> Result<(), Error> {
+    /// Runs until the task is to stop, the set of topics has changed, or the end has come.
+    fn run(&mut self) -> Result<Ended, Error> {
         let mut last_look = Instant::now();
         loop {
             self.pause_or_resume()?;
             let polled = self.poll()?;
             match polled {
                 Polled::Messages(messages) if self.paused => self.waiting.extend(messages),
-                Polled::Messages(messages) => self.take(&messages)?,
+                Polled::Messages(messages) => self.take(messages)?,
                 Polled::Assigned(partitions) => self.assigned(&partitions)?,
                 Polled::Revoked { partitions, lost } => self.revoked(&partitions, lost)?,
                 Polled::Idle => {
                     if self.unflushed && self.last_flush.elapsed() >= IDLE_FLUSH {
                         self.flush(FlushReason::Tick)?;
                     }
+                    self.come_to_end()?;
                 }
             }
             let interval = self.env.services.worker.offset_flush_interval.0;
@@ -119,23 +133,36 @@ impl<'a> SinkTask<'a> {
             if self.last_flush.elapsed() >= pause {
                 self.flush(FlushReason::Tick)?;
             }
+            if self.is_complete()? {
+                self.close()?;
+                return Ok(Ended::Completed);
+            }
             if self.env.stopping() {
-                return self.close();
+                self.close()?;
+                return Ok(Ended::Stopped);
             }
             if last_look.elapsed() > LOOK {
                 last_look = Instant::now();
-                self.env.metrics.lag(lag(self.env, self.partitions.seen()));
-                if self
-                    .env
-                    .services
-                    .topics_of(&self.env.spec)
-                    .map_err(task_error)?
-                    != self.topics
-                {
-                    return self.close();
+                if self.look()? {
+                    self.close()?;
+                    return Ok(Ended::Stopped);
                 }
             }
         }
+    }
+
+    /// Looks at what changes slowly. Says whether there are other topics to be read now.
+    fn look(&mut self) -> Result<bool, Error> {
+        let env = self.env;
+        if let Some(until) = &mut self.until_end {
+            env.metrics.lag(until.lag(self.partitions.seen()));
+            let deleted = until.deleted(env, self.consumer.as_ref())?;
+            until.reach(deleted, self.consumer.as_mut(), &mut self.partitions)?;
+            return Ok(false);
+        }
+        env.metrics.lag(lag(env, self.partitions.seen()));
+        let topics = env.services.topics_of(&env.spec).map_err(task_error)?;
+        Ok(topics != self.topics)
     }
 
     /// How soon after the last one the sink asks for a flush, if it does.
@@ -159,7 +186,10 @@ impl<'a> SinkTask<'a> {
         if pause == self.paused {
             return Ok(());
         }
-        let ours = self.consumer.assignment();
+        let ours = match &self.until_end {
+            Some(until) => until.open(self.consumer.as_ref()),
+            None => self.consumer.assignment(),
+        };
         let changed = if pause {
             self.consumer.pause(&ours)
         } else {
@@ -280,10 +310,13 @@ impl<'a> SinkTask<'a> {
         for partition in partitions {
             self.partitions.remove(partition);
         }
+        if let Some(until) = &mut self.until_end {
+            until.forget(partitions);
+        }
         self.waiting.retain(|message| {
-            !partitions.iter().any(|gone| {
-                gone.partition == message.partition && gone.topic == message.topic
-            })
+            !partitions
+                .iter()
+                .any(|gone| gone.partition == message.partition && gone.topic == message.topic)
         });
         self.consumer.release().map_err(task_error)?;
         self.count_partitions();
@@ -296,13 +329,52 @@ impl<'a> SinkTask<'a> {
             .partitions(self.consumer.assignment().len());
     }
 
-    fn take(&mut self, messages: &[Message]) -> Result<(), Error> {
-        if let Some((index, error)) = self.env.stop_point(messages) {
+    fn take(&mut self, mut messages: Vec<Message>) -> Result<(), Error> {
+        let ended = self
+            .until_end
+            .as_ref()
+            .map(|until| until.cut(&mut messages));
+        if let Some((index, error)) = self.env.stop_point(&messages) {
             self.take_up_to(&messages[..index])?;
             self.close()?;
             return Err(error);
         }
-        self.take_up_to(messages)
+        if !messages.is_empty() {
+            self.take_up_to(&messages)?;
+        }
+        if let (Some(until), Some(ended)) = (&mut self.until_end, ended) {
+            until.reach(ended, self.consumer.as_mut(), &mut self.partitions)?;
+        }
+        Ok(())
+    }
+
+    /// Takes note of partitions that have come to their end without a record that says so.
+    fn come_to_end(&mut self) -> Result<(), Error> {
+        let Some(until) = &mut self.until_end else {
+            return Ok(());
+        };
+        let consumer = self.consumer.as_mut();
+        let ended = until.come_to_end(consumer, &mut self.partitions)?;
+        until.reach(ended, consumer, &mut self.partitions)
+    }
+
+    /// Whether there is nothing left to be read, and all of it is durable and committed. What the sink
+    /// still holds when the task has come to its ends is flushed.
+    fn is_complete(&mut self) -> Result<bool, Error> {
+        let Some(until) = &mut self.until_end else {
+            return Ok(false);
+        };
+        let consumer = self.consumer.as_mut();
+        if !until.open(consumer).is_empty() {
+            return Ok(false);
+        }
+        if until.is_committed(&self.partitions) {
+            return until.is_complete(consumer);
+        }
+        if self.unflushed || self.last_flush.elapsed() >= ASKED_FLUSH {
+            self.flush(FlushReason::End)?;
+        }
+        Ok(false)
     }
 
     fn take_up_to(&mut self, messages: &[Message]) -> Result<(), Error> {

@@ -5,10 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use penstock_connect::{Error, Retry};
+use penstock_connect::{Error, Retry, SinkMode};
 use rand::Rng;
 
-use super::{TaskEnv, broadcast, pipeline, push, replay, sink, task_error};
+use super::{Ended, TaskEnv, broadcast, pipeline, push, replay, sink, task_error};
 use crate::plugins::Kind;
 use crate::status::State;
 use crate::{panics, topics};
@@ -28,13 +28,18 @@ fn supervise(env: &TaskEnv) {
     let longest = env.services.worker.restart_delay_max.0;
     let mut delay = first;
     loop {
-        env.status.set(State::Running, None);
         let since = Instant::now();
         let ended = catch_unwind(AssertUnwindSafe(|| run(env)));
         env.metrics.none_active();
         let error = match ended {
-            Ok(Ok(())) => {
+            Ok(Ok(Ended::Stopped)) => {
                 env.status.set(State::Unassigned, None);
+                return;
+            }
+            Ok(Ok(Ended::Completed)) => {
+                env.status.set(State::Completed, None);
+                // Nobody listens any more when the worker stops.
+                let _ = env.completed.send(env.context.connector.clone());
                 return;
             }
             Ok(Err(error)) => error,
@@ -71,21 +76,24 @@ fn supervise(env: &TaskEnv) {
     }
 }
 
-fn run(env: &TaskEnv) -> Result<(), Error> {
+fn run(env: &TaskEnv) -> Result<Ended, Error> {
     if env.topics_missing.load(Ordering::Relaxed) {
         topics::make(&env.services, &env.spec).map_err(task_error)?;
         env.topics_missing.store(false, Ordering::Relaxed);
     }
     match env.spec.kind {
-        Kind::Pipeline => pipeline::run(env),
+        Kind::Pipeline => {
+            env.status.set(State::Running, None);
+            pipeline::run(env)?;
+        }
         Kind::Source => {
             let source = env
                 .plugins
                 .build_source(&env.spec, &env.context, &env.services)?;
             if source.replayable() {
-                replay::run(env, source)
+                replay::run(env, source)?;
             } else {
-                push::run(env, source)
+                push::run(env, source)?;
             }
         }
         Kind::Sink => {
@@ -93,11 +101,20 @@ fn run(env: &TaskEnv) -> Result<(), Error> {
                 .plugins
                 .build_sink(&env.spec, &env.context, &env.services)?;
             match plugin.mode() {
-                penstock_connect::SinkMode::Group => sink::run(env, plugin),
-                penstock_connect::SinkMode::Broadcast => broadcast::run(env, plugin),
+                SinkMode::Group => {
+                    env.status.set(State::Running, None);
+                    return sink::run(env, plugin);
+                }
+                SinkMode::Broadcast if env.ends.is_some() => {
+                    return Err(Error::never(
+                        "read.until=end: a sink that broadcasts begins with the latest record and has no end",
+                    ));
+                }
+                SinkMode::Broadcast => broadcast::run(env, plugin)?,
             }
         }
     }
+    Ok(Ended::Stopped)
 }
 
 /// The error with its causes. Errors of plugins hold no personal values.

@@ -50,6 +50,27 @@ pub(crate) fn fill(broker: &dyn Broker, topic: &str, partitions: i32, records: &
     }
 }
 
+/// Writes records in one transaction, behind which a marker takes an offset on Kafka.
+pub(crate) fn transact(broker: &dyn Broker, topic: &str, records: &[Out], commit: bool) {
+    let spec = ProducerSpec {
+        transactional_id: Some("faults".into()),
+        ..ProducerSpec::default()
+    };
+    let mut producer = broker.producer(spec).unwrap();
+    producer.begin().unwrap();
+    for (partition, key, value) in records {
+        let mut out = OutRecord::new(topic, value.as_deref()).partition(*partition);
+        out.key = key.as_deref();
+        producer.send(out).unwrap();
+    }
+    if commit {
+        producer.commit(None).unwrap();
+    } else {
+        producer.flush(Duration::from_secs(60)).unwrap();
+        producer.abort().unwrap();
+    }
+}
+
 /// Every committed record of a topic, partition by partition; nothing if there is no such topic.
 pub(crate) fn read(broker: &dyn Broker, topic: &str) -> Vec<Message> {
     let mut messages = Vec::new();

@@ -6,12 +6,14 @@ mod away;
 mod changes;
 mod contracts;
 mod intake;
+mod journal;
 mod log;
 mod numbers;
 mod plugins;
 mod rejects;
 mod source;
 mod topics;
+mod until_end;
 mod zombies;
 
 use penstock_tests::{Deployment, Estate, Worker, eventually};

@@ -12,10 +12,14 @@ use crate::{bare, log, numbers, reaches, task};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_faulty-worker");
 
-async fn start(deployment: &Deployment) -> Worker {
+pub(crate) fn spawn(deployment: &Deployment) -> Worker {
     let mut arguments = deployment.files();
     arguments.insert(0, "run".into());
-    let mut worker = Worker::spawn_program(Path::new(PROGRAM), deployment, &arguments, &[]);
+    Worker::spawn_program(Path::new(PROGRAM), deployment, &arguments, &[])
+}
+
+pub(crate) async fn start(deployment: &Deployment) -> Worker {
+    let mut worker = spawn(deployment);
     worker.healthy().await;
     worker
 }
@@ -62,7 +66,7 @@ on_both_brokers! {
         let worker = start(&deployment).await;
         let restarting = reaches(&worker, "stumbles", "RESTARTING").await;
         let trace = restarting["trace"].as_str().unwrap();
-        assert!(trace.contains("faulty-worker.rs"), "{trace}");
+        assert!(trace.contains("faulty-worker/main.rs"), "{trace}");
         assert!(trace.contains("withheld"), "{trace}");
         assert_eq!(task(&worker, "steady").await["state"], "RUNNING");
         assert_eq!(worker.get("/health").await.status(), 200);

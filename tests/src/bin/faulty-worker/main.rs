@@ -1,5 +1,7 @@
 //! A worker with plugins that misbehave on purpose, built as a third party builds one with its own.
 
+mod ledger;
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::process::ExitCode;
@@ -12,6 +14,8 @@ use penstock_connect::{
     Transform, config,
 };
 use penstock_runner::{Plugins, no_topics};
+
+use crate::ledger::{Ledger, LedgerConfig};
 
 config! {
     /// Panics at records that hold the word `stumble`, and shouts out what they hold.
@@ -114,6 +118,9 @@ fn main() -> ExitCode {
                 }))
             },
         )
+        .sink("Ledger", &[], |config: LedgerConfig, context, _services| {
+            Ok(Box::new(Ledger::new(config, context)))
+        })
         .sink(
             "Clings",
             &[],
