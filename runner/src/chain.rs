@@ -15,6 +15,10 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
+    fn reads_payloads(&self) -> bool {
+        self.predicate.is_some() || self.transform.reads_payloads()
+    }
+
     fn takes(&self, record: &Record) -> bool {
         self.predicate
             .as_ref()
@@ -70,9 +74,11 @@ impl Chain {
             if chained.passed.is_empty() {
                 break;
             }
-            for record in &mut chained.passed {
-                for payload in [&mut record.key, &mut record.value].into_iter().flatten() {
-                    payload.flatten();
+            if stage.reads_payloads() {
+                for record in &mut chained.passed {
+                    for payload in [&mut record.key, &mut record.value].into_iter().flatten() {
+                        payload.flatten();
+                    }
                 }
             }
             let outputs = run_stage(stage, std::mem::take(&mut chained.passed)).await?;

@@ -35,8 +35,8 @@ impl Outputs {
 }
 
 /// A single-message transform. For each batch the runner calls `prepare` once, then `apply` for each
-/// of the same records in the same order. Payloads come flattened: reads see the edits of earlier
-/// transforms.
+/// of the same records in the same order. Payloads come flattened (see
+/// [`Transform::reads_payloads`]): reads see the edits of earlier transforms.
 ///
 /// ```
 /// use penstock_connect::{Outputs, Record, Transform};
@@ -63,6 +63,12 @@ pub trait Transform: Send {
 
     /// Handles one record; `index` is its place in the slice that `prepare` saw.
     fn apply(&mut self, index: usize, record: Record, out: &mut Outputs);
+
+    /// Whether it looks at keys or values. For one that only sees topics, headers and timestamps, the
+    /// runner leaves pending edits of payloads pending, which saves writing them out once.
+    fn reads_payloads(&self) -> bool {
+        true
+    }
 
     /// Whether records that reach this transform may hold plaintext personal data, so that their
     /// dead letters must be sealed.

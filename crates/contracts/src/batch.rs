@@ -29,18 +29,37 @@ impl EventBatch {
             self.found.resize_with(records.len(), Found::new);
         }
         for (record, found) in records.iter().zip(&mut self.found) {
-            self.programs
-                .push(resolver.find(record.value.as_ref(), found).await?);
+            let value = record.value.as_ref();
+            let program = match resolver.find_known(value, found) {
+                Ok(Some(program)) => Ok(program),
+                Ok(None) => resolver.find(value, found).await?,
+                Err(error) => Err(error),
+            };
+            self.programs.push(program);
         }
         Ok(())
     }
 
-    /// The program and the fields of the event with this index within the batch.
-    pub fn get(&self, index: usize) -> Result<(&Arc<Program>, &Found), &RecordError> {
+    /// The program and the fields of the event with this index within the batch. `kept` is what the
+    /// event's payload kept from a walk before ([`Payload::found`](penstock_formats::Payload::found)).
+    pub fn get<'a>(
+        &'a self,
+        index: usize,
+        kept: Option<&'a Found>,
+    ) -> Result<(&'a Arc<Program>, &'a Found), &'a RecordError> {
         match self.programs.get(index) {
-            Some(Ok(program)) => Ok((program, &self.found[index])),
+            Some(Ok(program)) => {
+                let kept = kept.filter(|found| found.is_by(&program.fields));
+                Ok((program, kept.unwrap_or(&self.found[index])))
+            }
             Some(Err(error)) => Err(error),
             None => unreachable!("record {index} was not in the batch that was prepared"),
         }
+    }
+
+    /// Hands over what was found in the event with this index, which is not asked for again here.
+    #[must_use]
+    pub fn take_found(&mut self, index: usize) -> Found {
+        self.found[index].take()
     }
 }

@@ -85,11 +85,9 @@ impl Program {
         }
 
         let mut paths = Paths::new(schema);
-        let (check, encrypt, route) = (
-            purpose == Purpose::Check,
-            purpose == Purpose::Encrypt,
-            purpose == Purpose::Route,
-        );
+        // Events under a contract are checked and encrypted by the same program.
+        let route = purpose == Purpose::Route;
+        let (check, encrypt) = (!route && contract.is_some(), !route);
         let contract_ref = paths.declared(&meta.contract_ref);
         let nonce = check.then(|| paths.declared(&meta.nonce)).flatten();
         let timestamp = check.then(|| paths.declared(&meta.timestamp)).flatten();
@@ -109,7 +107,7 @@ impl Program {
             .map(|(index, validation)| (paths.add(&validation.field), index))
             .collect();
         let mut levels = Vec::new();
-        for pii in rules.pii_fields.iter().filter(|_| !check) {
+        for pii in &rules.pii_fields {
             let index = paths.add(&pii.path);
             levels.resize(paths.all.len().max(levels.len()), None);
             levels[index] = Some(pii.level);

@@ -74,7 +74,16 @@ pub struct Resolver {
     meta: MetaFields,
     purpose: Purpose,
     generation: u64,
-    by_schema: HashMap<Option<u64>, SchemaEntry>,
+    schemas: Schemas,
+}
+
+/// What is known about events, by the uid of their schema (`None`: JSON without one).
+#[derive(Default)]
+struct Schemas {
+    index: HashMap<Option<u64>, usize>,
+    entries: Vec<SchemaEntry>,
+    /// The schema of the event before, which is mostly the next one's.
+    recent: Option<(Option<u64>, usize)>,
 }
 
 /// What is known about the events of one schema.
@@ -90,6 +99,18 @@ struct Known {
     /// Empty for listed rules.
     reference: String,
     program: Result<Arc<Program>, RecordError>,
+}
+
+/// What memory says about an event.
+enum Lookup<'v> {
+    /// Its fields are found.
+    Found(Arc<Program>),
+    /// A contract of this name was not met with this schema before.
+    New {
+        reference: Cow<'v, str>,
+        schema: Option<&'v Arc<Schema>>,
+        entry: usize,
+    },
 }
 
 /// What is wrong: with the event, or with a service that has to be asked.
@@ -120,16 +141,30 @@ impl Resolver {
             source,
             meta,
             purpose,
-            by_schema: HashMap::new(),
+            schemas: Schemas::default(),
         }
     }
 
     /// Forgets what has changed since the last batch; once per batch.
     pub fn refresh(&mut self) {
         let generation = self.contracts.generation();
-        if generation != self.generation || self.by_schema.len() > SCHEMAS {
-            self.by_schema.clear();
+        if generation != self.generation || self.schemas.entries.len() > SCHEMAS {
+            self.schemas = Schemas::default();
             self.generation = generation;
+        }
+    }
+
+    /// Finds the fields of an event if its contract was met with its schema before; else `None`, and
+    /// [`Resolver::find`] is to be asked. Most events are found by this, and need not await anything.
+    /// Where the payload has kept what the same program found, `found` is left alone.
+    pub fn find_known(
+        &mut self,
+        value: Option<&Payload>,
+        found: &mut Found,
+    ) -> Result<Option<Arc<Program>>, RecordError> {
+        match self.look_up(value, found)? {
+            Lookup::Found(program) => Ok(Some(program)),
+            Lookup::New { .. } => Ok(None),
         }
     }
 
@@ -152,71 +187,85 @@ impl Resolver {
         value: Option<&Payload>,
         found: &mut Found,
     ) -> Result<Arc<Program>, Failure> {
-        let (bytes, schema) = event(value)?;
-        let uid = schema.map(|schema| schema.uid());
-        if !self.by_schema.contains_key(&uid) {
-            let entry = SchemaEntry::new(schema.map(Arc::as_ref), &self.meta);
-            self.by_schema.insert(uid, entry);
-        }
-        let by_event = matches!(self.source, ContractSource::Event);
-        let mut named: Option<Cow<'_, str>> = None;
-        if let Some(entry) = self.by_schema.get_mut(&uid) {
-            // Most events are under the same contract as the one before: one walk finds out.
-            if let Some(Known {
+        let (reference, schema, entry) = match self.look_up(value, found)? {
+            Lookup::Found(program) => return Ok(program),
+            Lookup::New {
                 reference,
-                program: Ok(program),
-            }) = entry.known.get(entry.last)
-            {
-                program
-                    .fields
-                    .find(bytes, found)
-                    .map_err(RecordError::malformed)?;
-                if !by_event || contract_name(program.contract_ref, found, bytes)? == *reference {
-                    return Ok(program.clone());
-                }
-            }
-            let reference = match &self.source {
-                ContractSource::Event => {
-                    let fields = entry
-                        .reference
-                        .as_ref()
-                        .ok_or_else(|| no_reference(&self.meta))?;
-                    fields.find(bytes, found).map_err(RecordError::malformed)?;
-                    contract_name(Some(0), found, bytes)?
-                }
-                ContractSource::Fixed(reference) => Cow::Owned(reference.as_str().to_owned()),
-                ContractSource::Listed(_) | ContractSource::Tagged(_) => Cow::Borrowed(""),
-            };
-            if let Some(index) = entry
-                .known
-                .iter()
-                .position(|known| known.reference == reference)
-            {
-                let program = entry.known[index].program.clone()?;
-                entry.last = index;
-                program
-                    .fields
-                    .find(bytes, found)
-                    .map_err(RecordError::malformed)?;
-                return Ok(program);
-            }
-            named = Some(reference);
-        }
-        let reference = named.unwrap_or_default();
+                schema,
+                entry,
+            } => (reference, schema, entry),
+        };
         let program = self.resolve(&reference, schema).await?;
-        if let Some(entry) = self.by_schema.get_mut(&uid) {
-            entry.last = entry.known.len();
-            entry.known.push(Known {
-                reference: reference.into_owned(),
-                program: program.clone(),
-            });
-        }
+        let entry = &mut self.schemas.entries[entry];
+        entry.last = entry.known.len();
+        entry.known.push(Known {
+            reference: reference.into_owned(),
+            program: program.clone(),
+        });
         let program = program?;
+        let (bytes, _) = event(value)?;
         program
             .fields
             .find(bytes, found)
             .map_err(RecordError::malformed)?;
         Ok(program)
+    }
+
+    fn look_up<'v>(
+        &mut self,
+        value: Option<&'v Payload>,
+        found: &mut Found,
+    ) -> Result<Lookup<'v>, RecordError> {
+        let (bytes, schema) = event(value)?;
+        let index = self.schemas.entry(schema, &self.meta);
+        let entry = &mut self.schemas.entries[index];
+        let by_event = matches!(self.source, ContractSource::Event);
+        // Most events are under the same contract as the one before: one walk finds out.
+        if let Some(Known {
+            reference,
+            program: Ok(program),
+        }) = entry.known.get(entry.last)
+        {
+            let kept = value.and_then(Payload::found);
+            let found = match kept.filter(|kept| kept.is_by(&program.fields)) {
+                Some(kept) => kept,
+                None => {
+                    let walked = program.fields.find(bytes, found);
+                    walked.map_err(RecordError::malformed)?;
+                    &*found
+                }
+            };
+            if !by_event || contract_name(program.contract_ref, found, bytes)? == *reference {
+                return Ok(Lookup::Found(program.clone()));
+            }
+        }
+        let reference = match &self.source {
+            ContractSource::Event => {
+                let fields = entry
+                    .reference
+                    .as_ref()
+                    .ok_or_else(|| no_reference(&self.meta))?;
+                fields.find(bytes, found).map_err(RecordError::malformed)?;
+                contract_name(Some(0), found, bytes)?
+            }
+            ContractSource::Fixed(reference) => Cow::Owned(reference.as_str().to_owned()),
+            ContractSource::Listed(_) | ContractSource::Tagged(_) => Cow::Borrowed(""),
+        };
+        let known = |known: &Known| known.reference == reference;
+        let Some(known) = entry.known.iter().position(known) else {
+            return Ok(Lookup::New {
+                reference,
+                schema,
+                entry: index,
+            });
+        };
+        let program = entry.known[known].program.clone()?;
+        entry.last = known;
+        program
+            .fields
+            .find(bytes, found)
+            .map_err(RecordError::malformed)?;
+        Ok(Lookup::Found(program))
     }
 
     /// What the contract means for the schema. The inner result holds as long as the contract does;
@@ -314,13 +363,43 @@ impl Resolver {
             Some(contract) => format!("contract {}", contract.reference),
             None => "what is said to be personal".to_owned(),
         };
-        let schema = schema.map(Arc::as_ref);
-        Program::compile(rules, contract, schema, &self.meta, self.purpose)
-            .map(Arc::new)
-            .map_err(|problems| {
-                let message = format!("{label} does not fit the event's schema: {problems}");
-                RecordError::new(RecordErrorKind::Contract, message)
-            })
+        let compile = || {
+            let schema = schema.map(Arc::as_ref);
+            Program::compile(rules, contract.clone(), schema, &self.meta, self.purpose)
+                .map(Arc::new)
+        };
+        let compiled = match &contract {
+            // Checking and encrypting are done one after the other, mostly by one worker: with one
+            // program, the fields that one of them finds serve the other.
+            Some(contract) if self.purpose != Purpose::Route => {
+                let schema = schema.map(|schema| schema.uid());
+                self.contracts
+                    .program(contract, schema, &self.meta, compile)
+            }
+            _ => compile(),
+        };
+        compiled.map_err(|problems| {
+            let message = format!("{label} does not fit the event's schema: {problems}");
+            RecordError::new(RecordErrorKind::Contract, message)
+        })
+    }
+}
+
+impl Schemas {
+    /// Index of what is known about a schema.
+    fn entry(&mut self, schema: Option<&Arc<Schema>>, meta: &MetaFields) -> usize {
+        let uid = schema.map(|schema| schema.uid());
+        match self.recent {
+            Some((recent, index)) if recent == uid => return index,
+            _ => {}
+        }
+        let index = *self.index.entry(uid).or_insert_with(|| {
+            let entry = SchemaEntry::new(schema.map(Arc::as_ref), meta);
+            self.entries.push(entry);
+            self.entries.len() - 1
+        });
+        self.recent = Some((uid, index));
+        index
     }
 }
 

@@ -1,13 +1,19 @@
 //! The contracts of a worker, shared by its transforms and its REST interface.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::contract::{Contract, State};
 use crate::document::Problem;
+use crate::meta::MetaFields;
+use crate::program::Program;
 use crate::{ContractRef, load};
+
+/// Programs kept at the same time; an estate with more of them compiles some for each transform.
+const PROGRAMS: usize = 4096;
 
 /// A set of contracts by reference. Transforms look a contract up when they meet it and keep what
 /// they compiled from it until [`Contracts::generation`] changes.
@@ -15,6 +21,17 @@ use crate::{ContractRef, load};
 pub struct Contracts {
     by_ref: RwLock<BTreeMap<String, Arc<Contract>>>,
     generation: AtomicU64,
+    programs: Programs,
+}
+
+/// What transforms compiled, for others that handle the same events: by contract and schema uid.
+#[derive(Default)]
+struct Programs(Mutex<HashMap<(String, Option<u64>), (MetaFields, Arc<Program>)>>);
+
+impl fmt::Debug for Programs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Programs").finish_non_exhaustive()
+    }
 }
 
 /// A change that a contract's state forbids.
@@ -57,7 +74,7 @@ impl Contracts {
             .collect();
         Ok(Self {
             by_ref: RwLock::new(by_ref),
-            generation: AtomicU64::new(0),
+            ..Self::default()
         })
     }
 
@@ -93,6 +110,38 @@ impl Contracts {
         let removed = by_ref.remove(reference);
         self.generation.fetch_add(1, Ordering::Release);
         removed
+    }
+
+    /// The program of a contract for a schema: the one that was compiled before from the same contract
+    /// with the same meta fields, or what `compile` makes.
+    pub(crate) fn program(
+        &self,
+        contract: &Arc<Contract>,
+        schema: Option<u64>,
+        meta: &MetaFields,
+        compile: impl FnOnce() -> Result<Arc<Program>, String>,
+    ) -> Result<Arc<Program>, String> {
+        let mut programs = self
+            .programs
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let key = (contract.reference.as_str().to_owned(), schema);
+        if let Some((known, program)) = programs.get(&key)
+            && known == meta
+            && program
+                .contract
+                .as_ref()
+                .is_some_and(|known| Arc::ptr_eq(known, contract))
+        {
+            return Ok(program.clone());
+        }
+        let program = compile()?;
+        if programs.len() >= PROGRAMS {
+            programs.clear();
+        }
+        programs.insert(key, (meta.clone(), program.clone()));
+        Ok(program)
     }
 
     /// A number that changes with every change of the set.

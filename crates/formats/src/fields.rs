@@ -1,5 +1,7 @@
 //! A set of field paths, compiled for one schema.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use crate::avro::program::Program;
 use crate::avro::types::Types;
 use crate::error::{FormatError, PathError};
@@ -59,6 +61,8 @@ impl Default for Limits {
 /// Paths compiled for one schema: finds their values in payloads written with it.
 #[derive(Debug)]
 pub struct Fields {
+    /// Tells these from others within the process.
+    pub(crate) uid: u64,
     paths: Box<[FieldPath]>,
     plan: Plan,
 }
@@ -89,21 +93,23 @@ impl Fields {
                 leaves: schema.json_leaves(paths)?,
             },
         };
-        Ok(Self {
-            paths: paths.into(),
-            plan,
-        })
+        Ok(Self::new(paths, plan))
     }
 
     /// Compiles the paths for JSON without a schema.
     pub fn schemaless_json(paths: &[FieldPath]) -> Self {
         let leaves = vec![shape::ANYTHING; paths.len()].into();
+        let trie = Trie::new(paths);
+        Self::new(paths, Plan::Json { trie, leaves })
+    }
+
+    fn new(paths: &[FieldPath], plan: Plan) -> Self {
+        // 0 is for what was found by none.
+        static NEXT: AtomicU64 = AtomicU64::new(1);
         Self {
+            uid: NEXT.fetch_add(1, Ordering::Relaxed),
             paths: paths.into(),
-            plan: Plan::Json {
-                trie: Trie::new(paths),
-                leaves,
-            },
+            plan,
         }
     }
 
@@ -127,7 +133,7 @@ impl Fields {
     /// where a name may come again). Every occurrence is found; a path through arrays, and a path to
     /// one, finds each element.
     pub fn find(&self, payload: &[u8], found: &mut Found) -> Result<(), FormatError> {
-        found.reset(payload)?;
+        found.reset(self.uid, payload)?;
         match &self.plan {
             Plan::Avro { program, .. } => avro::find::find(program, payload, found),
             Plan::Json { trie, .. } => json::find::find(trie, payload, found),
@@ -142,7 +148,7 @@ impl Fields {
         found: &mut Found,
         limits: &Limits,
     ) -> Result<(), FormatError> {
-        found.reset(payload)?;
+        found.reset(self.uid, payload)?;
         match &self.plan {
             Plan::Avro { program, .. } => {
                 avro::find::find_checked(program, payload, found, limits.depth)

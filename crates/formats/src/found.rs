@@ -23,6 +23,8 @@ pub struct Found {
     pub(crate) blocks: Vec<SizedBlock>,
     /// Length of the payload that was walked.
     pub(crate) length: usize,
+    /// The fields that it was walked for.
+    by: u64,
 }
 
 /// An Avro array or map block that says how many bytes it has.
@@ -56,7 +58,23 @@ impl Found {
         self.at(path).next()
     }
 
-    pub(crate) fn reset(&mut self, payload: &[u8]) -> Result<(), FormatError> {
+    /// Whether these fields found it.
+    pub fn is_by(&self, fields: &Fields) -> bool {
+        self.by == fields.uid
+    }
+
+    /// Takes it out and leaves an empty buffer of the same size.
+    #[must_use]
+    pub fn take(&mut self) -> Self {
+        let empty = Self {
+            slots: Vec::with_capacity(self.slots.len()),
+            ..Self::default()
+        };
+        std::mem::replace(self, empty)
+    }
+
+    pub(crate) fn reset(&mut self, by: u64, payload: &[u8]) -> Result<(), FormatError> {
+        self.by = by;
         self.slots.clear();
         self.blocks.clear();
         self.length = payload.len();

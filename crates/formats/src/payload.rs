@@ -29,12 +29,25 @@ pub enum Encoding {
 }
 
 /// Key or value of a record: wire bytes (without frame), their encoding, and pending edits.
-#[derive(Clone)]
 pub struct Payload {
     bytes: Bytes,
     encoding: Encoding,
     /// Sorted, apart, all replacements.
     edits: Vec<Edit>,
+    /// Where fields lie in the bytes, while there are no edits.
+    found: Option<Box<Found>>,
+}
+
+/// What was found is not cloned along: a walk is as cheap.
+impl Clone for Payload {
+    fn clone(&self) -> Self {
+        Self {
+            bytes: self.bytes.clone(),
+            encoding: self.encoding.clone(),
+            edits: self.edits.clone(),
+            found: None,
+        }
+    }
 }
 
 impl Payload {
@@ -44,6 +57,7 @@ impl Payload {
             bytes: bytes.into(),
             encoding,
             edits: Vec::new(),
+            found: None,
         }
     }
 
@@ -68,13 +82,32 @@ impl Payload {
     /// The same bytes and edits under another schema (one derived from it).
     #[must_use]
     pub fn with_schema(mut self, schema: Arc<Schema>) -> Self {
-        self.encoding = Encoding::Registered(schema);
+        self.set_schema(schema);
         self
     }
 
     /// Puts the same bytes and edits under another schema (one derived from it).
     pub fn set_schema(&mut self, schema: Arc<Schema>) {
+        self.found = None;
         self.encoding = Encoding::Registered(schema);
+    }
+
+    /// Keeps what was found in the bytes as they are, for the next one that wants the same fields: it is
+    /// spared a walk. Kept until the payload is edited.
+    pub fn keep_found(&mut self, found: Found) {
+        if !self.is_edited() && found.length == self.bytes.len() {
+            self.found = Some(Box::new(found));
+        }
+    }
+
+    /// What was kept; [`Found::is_by`] says whether it is what is wanted.
+    pub fn found(&self) -> Option<&Found> {
+        self.found.as_deref()
+    }
+
+    /// Takes out what was kept.
+    pub fn take_found(&mut self) -> Option<Box<Found>> {
+        self.found.take()
     }
 
     /// Writes pending edits into the bytes, then finds fields in them.
@@ -121,6 +154,7 @@ impl Payload {
         settle_commas(&self.bytes, &mut edits);
         resize_blocks(found, &mut edits)?;
         self.edits = edits;
+        self.found = None;
         Ok(())
     }
 

@@ -411,3 +411,31 @@ fn nothing_that_is_shown_holds_a_value() {
     );
     assert!(!shown.contains("secret"), "{shown}");
 }
+
+#[test]
+fn what_was_found_is_kept_for_the_same_fields_until_the_payload_changes() {
+    let fields = Fields::schemaless_json(&paths(&["a"]));
+    let others = Fields::schemaless_json(&paths(&["a"]));
+    let mut payload = Payload::new(&br#"{"a":1}"#[..], Encoding::Json);
+    let mut found = Found::new();
+    payload.find(&fields, &mut found).unwrap();
+    let edit = |found: &Found| found.slots()[0].replace(&fields, &Scalar::Int(2)).unwrap();
+
+    payload.keep_found(found.take());
+    assert!(found.slots().is_empty());
+    assert!(payload.clone().found().is_none());
+    let kept = payload.found().unwrap();
+    assert!(kept.is_by(&fields) && !kept.is_by(&others));
+    assert_eq!(kept.slots().len(), 1);
+
+    let kept = payload.take_found().unwrap();
+    payload.keep_found(*kept);
+    payload.find(&fields, &mut found).unwrap();
+    payload.edit(&found, vec![edit(&found)]).unwrap();
+    assert!(
+        payload.found().is_none(),
+        "its slots are those of the old bytes"
+    );
+    payload.keep_found(found.take());
+    assert!(payload.found().is_none(), "edits are pending");
+}

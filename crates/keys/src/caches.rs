@@ -1,8 +1,8 @@
 //! Unwrapped keys in memory, by value and by link; bounded, and quick to forget.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
@@ -13,7 +13,7 @@ use crate::local_store::Folded;
 
 #[derive(PartialEq, Eq, Hash)]
 struct Owner {
-    stream: Box<str>,
+    stream: Arc<str>,
     value: Box<str>,
 }
 
@@ -33,6 +33,9 @@ impl Equivalent<Owner> for OwnerRef<'_> {
 pub(crate) struct Caches {
     currents: Cache<Owner, Arc<DataKey>>,
     links: Cache<KeyLink, KeyLookup>,
+    /// The names of streams, which are few: all values of a stream share its name, so that a lookup
+    /// finds it in the processor's cache.
+    streams: Mutex<HashSet<Arc<str>>>,
     /// Goes up before keys are forgotten.
     forgettings: AtomicU64,
 }
@@ -47,6 +50,7 @@ impl Caches {
         Self {
             currents: Cache::new(entries),
             links: Cache::new(entries),
+            streams: Mutex::default(),
             forgettings: AtomicU64::new(0),
         }
     }
@@ -71,7 +75,7 @@ impl Caches {
         key: &Arc<DataKey>,
     ) {
         let owner = Owner {
-            stream: stream.into(),
+            stream: self.stream(stream),
             value: value.into(),
         };
         self.currents.insert(owner, key.clone());
@@ -79,6 +83,18 @@ impl Caches {
             self.currents.remove(&OwnerRef { stream, value });
         }
         self.put_link(ticket, key.link, KeyLookup::Usable(key.clone()));
+    }
+
+    fn stream(&self, name: &str) -> Arc<str> {
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        match streams.get(name) {
+            Some(known) => known.clone(),
+            None => {
+                let stream: Arc<str> = name.into();
+                streams.insert(stream.clone());
+                stream
+            }
+        }
     }
 
     pub(crate) fn put_link(&self, ticket: Ticket, link: KeyLink, found: KeyLookup) {

@@ -56,4 +56,4 @@ pub use data_key::{DataKey, KeyLookup};
 pub use error::{DecryptError, KeyError, Retry};
 pub use kek::{KekError, KeyEncryptionKey, LocalKek};
 pub use request::{ExportedKey, KeyRequest};
-pub use store::KeyStore;
+pub use store::{Cached, KeyStore};

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 
 use crate::appender::{Appender, Request, Target, Wanted};
+use crate::caches::Caches;
 use crate::config::KeyStoreConfig;
 use crate::data_key::{DataKey, KeyLookup};
 use crate::error::KeyError;
@@ -37,6 +38,31 @@ pub struct KeyStore {
     quarantine: Quarantine,
     requests: Option<SyncSender<Request>>,
     threads: Vec<JoinHandle<()>>,
+}
+
+/// The keys in memory at one moment: none while the keys topic cannot be followed. To be used at once,
+/// and asked for anew with each batch.
+#[derive(Clone, Copy)]
+pub struct Cached<'a> {
+    caches: Option<&'a Caches>,
+    /// Milliseconds since the epoch by the broker's clock.
+    now: i64,
+}
+
+impl Cached<'_> {
+    /// As [`KeyStore::cached_current`].
+    pub fn current(&self, request: &KeyRequest<'_>) -> Option<Arc<DataKey>> {
+        let key = self.caches?.current(request.stream, &request.value)?;
+        (self.now < key.expires()).then_some(key)
+    }
+}
+
+impl fmt::Debug for Cached<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cached")
+            .field("now", &self.now)
+            .finish_non_exhaustive()
+    }
 }
 
 impl KeyStore {
@@ -81,11 +107,15 @@ impl KeyStore {
     /// The current key of a value if it is in memory and its window is not over. Costs a lookup in a
     /// sharded cache; nothing is known while the keys topic cannot be followed.
     pub fn cached_current(&self, request: &KeyRequest<'_>) -> Option<Arc<DataKey>> {
-        if !self.shared.progress.is_fresh() {
-            return None;
+        self.cached().current(request)
+    }
+
+    /// The keys in memory as of now, for the many events of a batch.
+    pub fn cached(&self) -> Cached<'_> {
+        Cached {
+            caches: (self.shared.progress.is_fresh()).then_some(&self.shared.caches),
+            now: self.shared.clock.now(),
         }
-        let key = self.shared.caches.current(request.stream, &request.value)?;
-        (self.shared.clock.now() < key.expires()).then_some(key)
     }
 
     /// The current keys of these values, in order. Keys for all values that have none, or whose key's
@@ -97,9 +127,10 @@ impl KeyStore {
         &self,
         requests: &[KeyRequest<'_>],
     ) -> Result<Vec<Arc<DataKey>>, KeyError> {
+        let cached = self.cached();
         let mut keys: Vec<Option<Arc<DataKey>>> = requests
             .iter()
-            .map(|request| self.cached_current(request))
+            .map(|request| cached.current(request))
             .collect();
         // One question for a value, however often it occurs.
         let mut asked: HashMap<(&str, &str), usize> = HashMap::new();

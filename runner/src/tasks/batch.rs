@@ -23,16 +23,15 @@ pub(super) async fn read(
     // Partitions of one batch are few: share their names.
     let mut last: Option<TopicPartition> = None;
     for (index, message) in messages.iter().enumerate() {
-        let partition = match &last {
-            Some(last) if last.partition == message.partition && last.topic == message.topic => {
-                last.clone()
-            }
-            _ => TopicPartition {
+        let same = |last: &TopicPartition| {
+            last.partition == message.partition && last.topic == message.topic
+        };
+        if !last.as_ref().is_some_and(same) {
+            last = Some(TopicPartition {
                 topic: message.topic.clone(),
                 partition: message.partition,
-            },
-        };
-        last = Some(partition.clone());
+            });
+        }
         let read = |converter: Converter,
                     bytes: &Option<bytes::Bytes>,
                     header: &str,
@@ -59,7 +58,7 @@ pub(super) async fn read(
         });
         match payloads {
             Ok(payloads) => {
-                let mut record = record(message, index, partition, payloads);
+                let mut record = record(message, index, last.clone(), payloads);
                 record.headers = headers(message, key, value);
                 records.push(record);
             }
@@ -72,7 +71,7 @@ pub(super) async fn read(
 fn record(
     message: &Message,
     index: usize,
-    partition: TopicPartition,
+    partition: Option<TopicPartition>,
     (key, value): (Option<Payload>, Option<Payload>),
 ) -> Record {
     let mut record = Record::new(message.topic.clone(), value);
@@ -80,7 +79,7 @@ fn record(
     record.timestamp = Some(message.timestamp).filter(|timestamp| *timestamp >= 0);
     record.set_origin(Origin {
         index,
-        partition: Some(partition),
+        partition,
         offset: message.offset,
     });
     record

@@ -57,6 +57,10 @@ impl<'a> Pipeline<'a> {
         let value = env.spec.value_converter.unwrap_or(Converter::Auto);
         let broker = env.services.broker.clone();
         let context = &env.context;
+        // It joins its group while the producer's transactions are made ready.
+        let consumer = broker
+            .consumer(env.consumer_spec(topics.clone()))
+            .map_err(task_error)?;
         let producer = broker
             .producer(ProducerSpec {
                 client_id: format!("{}-{}", context.connector, context.task),
@@ -69,9 +73,6 @@ impl<'a> Pipeline<'a> {
                 )),
                 overrides: env.spec.producer_overrides.clone(),
             })
-            .map_err(task_error)?;
-        let consumer = broker
-            .consumer(env.consumer_spec(topics.clone()))
             .map_err(task_error)?;
         Ok(Self {
             env,
@@ -226,9 +227,14 @@ impl<'a> Pipeline<'a> {
             }
         }
         env.metrics.wrote(written);
-        for message in &messages[..ended] {
-            let partition = TopicPartition::new(message.topic.clone(), message.partition);
-            self.offsets.insert(partition, message.offset + 1);
+        // Messages of one partition come in runs.
+        let together = |a: &Message, b: &Message| a.partition == b.partition && a.topic == b.topic;
+        for last in messages[..ended]
+            .chunk_by(together)
+            .filter_map(<[Message]>::last)
+        {
+            let partition = TopicPartition::new(last.topic.clone(), last.partition);
+            self.offsets.insert(partition, last.offset + 1);
         }
         self.records += ended;
         self.bytes += self.writer.size();

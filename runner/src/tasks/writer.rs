@@ -24,6 +24,8 @@ pub(super) struct Writer {
     value: Converter,
     registrar: Registrar,
     partitions: HashMap<Arc<str>, i32>,
+    /// The topic of the record before, and its partitions: mostly the next one goes there, too.
+    recent: Option<(Arc<str>, i32)>,
     bytes: Vec<u8>,
     encoded: Vec<Option<Encoded>>,
     headers: Vec<Header>,
@@ -48,6 +50,7 @@ impl Writer {
                 env.spec.value_naming,
             ),
             partitions: HashMap::new(),
+            recent: None,
             bytes: Vec::new(),
             encoded: Vec::new(),
             headers: Vec::new(),
@@ -161,6 +164,16 @@ impl Writer {
     }
 
     fn partition_count(&mut self, topic: &Arc<str>) -> Result<i32, Error> {
+        match &self.recent {
+            Some((recent, count)) if Arc::ptr_eq(recent, topic) => return Ok(*count),
+            _ => {}
+        }
+        let count = self.look_up_partitions(topic)?;
+        self.recent = Some((topic.clone(), count));
+        Ok(count)
+    }
+
+    fn look_up_partitions(&mut self, topic: &Arc<str>) -> Result<i32, Error> {
         if let Some(count) = self.partitions.get(topic) {
             return Ok(*count);
         }

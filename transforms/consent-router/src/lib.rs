@@ -75,7 +75,8 @@ impl ConsentRouter {
         index: usize,
         record: &Record,
     ) -> Result<Vec<(usize, Payload)>, RecordError> {
-        let (program, found) = self.events.get(index).map_err(Clone::clone)?;
+        let kept = record.value.as_ref().and_then(Payload::found);
+        let (program, found) = self.events.get(index, kept).map_err(Clone::clone)?;
         let Some(value) = &record.value else {
             unreachable!("a record without a value has no program")
         };

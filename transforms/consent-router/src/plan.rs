@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use penstock_connect::{Error, Record, RecordError, RecordErrorKind};
 use penstock_contracts::EventBatch;
+use penstock_formats::Payload;
 use penstock_keys::{DataKey, KeyError, KeyLookup, KeyStore, Retry};
 
 use crate::event::PlannedEvent;
@@ -64,7 +65,8 @@ impl BatchPlan {
         self.keys.clear();
         let mut wanted: Vec<(usize, String)> = Vec::new();
         for (index, record) in records.iter().enumerate() {
-            let key = match (events.get(index), &record.value) {
+            let kept = record.value.as_ref().and_then(Payload::found);
+            let key = match (events.get(index, kept), &record.value) {
                 (Ok((program, found)), Some(value)) => {
                     let event = PlannedEvent {
                         program,

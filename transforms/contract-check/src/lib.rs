@@ -13,7 +13,7 @@ use penstock_contracts::{
     ContractRef, ContractSource, Contracts, EventBatch, MetaFields, Program, Purpose, Resolver,
     slashed,
 };
-use penstock_formats::{Edit, FieldPath, Found, Scalar};
+use penstock_formats::{Edit, FieldPath, Found, Payload, Scalar};
 use penstock_registry::RegistryClient;
 
 config! {
@@ -72,8 +72,12 @@ impl ContractCheck {
         }
     }
 
-    fn check(&self, index: usize, record: &mut Record) -> Result<(), RecordError> {
-        let (program, found) = self.events.get(index).map_err(Clone::clone)?;
+    fn check(&mut self, index: usize, record: &mut Record) -> Result<(), RecordError> {
+        let kept = record.value.as_mut().and_then(Payload::take_found);
+        let (program, found) = self
+            .events
+            .get(index, kept.as_deref())
+            .map_err(Clone::clone)?;
         let Some(value) = &mut record.value else {
             unreachable!("a record without a value has no program")
         };
@@ -85,10 +89,14 @@ impl ContractCheck {
             i64::from(rand::random::<i32>())
         })?;
         fill_in(program, found, program.timestamp, &mut edits, || self.now)?;
-        if !edits.is_empty() {
-            value.edit(found, edits).map_err(RecordError::field)?;
+        if edits.is_empty() {
+            value.keep_found(match kept {
+                Some(kept) if kept.is_by(&program.fields) => *kept,
+                _ => self.events.take_found(index),
+            });
+            return Ok(());
         }
-        Ok(())
+        value.edit(found, edits).map_err(RecordError::field)
     }
 
     fn refuse_key_link(&self, program: &Program, found: &Found) -> Result<(), RecordError> {

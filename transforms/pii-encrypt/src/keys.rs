@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use penstock_connect::{Error, Record, RecordError, RecordErrorKind};
 use penstock_contracts::{EventBatch, Program};
-use penstock_formats::{Found, Scalar};
+use penstock_formats::{Found, Payload, Scalar};
 use penstock_keys::{DataKey, KeyError, KeyRequest, KeyStore, Retry};
 
 /// The keys of one batch.
@@ -42,12 +42,13 @@ impl BatchKeys {
         records: &[Record],
     ) -> Result<(), Error> {
         let stream = self.stream.as_deref();
-        let store = &self.store;
+        let cached = self.store.cached();
         self.by_event.clear();
         let mut wanted = Vec::new();
         let mut requests = Vec::new();
         for (index, record) in records.iter().enumerate() {
-            let request = match (events.get(index), &record.value) {
+            let kept = record.value.as_ref().and_then(Payload::found);
+            let request = match (events.get(index, kept), &record.value) {
                 (Ok((program, found)), Some(value)) => request(
                     stream.unwrap_or(&record.topic),
                     program,
@@ -64,7 +65,7 @@ impl BatchKeys {
                     continue;
                 }
             };
-            self.by_event.push(match store.cached_current(&request) {
+            self.by_event.push(match cached.current(&request) {
                 Some(key) => Ok(key),
                 None => {
                     wanted.push(index);
@@ -76,7 +77,7 @@ impl BatchKeys {
         if requests.is_empty() {
             return Ok(());
         }
-        let keys = store.current(&requests).await.map_err(unavailable)?;
+        let keys = self.store.current(&requests).await.map_err(unavailable)?;
         for (index, key) in wanted.into_iter().zip(keys) {
             self.by_event[index] = Ok(key);
         }

@@ -63,7 +63,11 @@ impl PiiEncrypt {
     }
 
     fn encrypt(&mut self, index: usize, record: &mut Record) -> Result<(), RecordError> {
-        let (program, found) = self.events.get(index).map_err(Clone::clone)?;
+        let kept = record.value.as_mut().and_then(Payload::take_found);
+        let (program, found) = self
+            .events
+            .get(index, kept.as_deref())
+            .map_err(Clone::clone)?;
         let key = self.keys.get(index)?;
         let Some(value) = &mut record.value else {
             unreachable!("a record without a value has no program")

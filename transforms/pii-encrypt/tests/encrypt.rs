@@ -11,7 +11,8 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use demo::{Demo, demo_event, order_event, record, run, schemaless, shown, with};
-use penstock_connect::{Config, Placement, Record, RecordErrorKind, Settings, Transform};
+use penstock_connect::{Config, Outputs, Placement, Record, RecordErrorKind, Settings, Transform};
+use penstock_contract_check::{ContractCheck, ContractCheckConfig};
 use penstock_keys::KeyStore;
 use penstock_pii_encrypt::{PiiEncrypt, PiiEncryptConfig};
 use proptest::prelude::*;
@@ -462,4 +463,50 @@ fn no_plaintext_of_a_personal_field_is_in_what_goes_on() {
             prop_assert!(!bytes.windows(needle.len()).any(|window| window == needle));
         }
     });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_was_checked_is_encrypted_without_another_walk_and_to_the_same_bytes() {
+    let demo = Demo::start().await;
+    let keys = Keys::open();
+    let config = ContractCheckConfig::read_all(Settings::default()).unwrap();
+    let (contracts, registry) = (demo.contracts.clone(), demo.registry.clone());
+    let mut check = ContractCheck::new(config, demo.context(), contracts, registry);
+    let mut encrypt = encrypter(&demo, &keys.store, &[]);
+    let bytes = |out: &Outputs| -> Vec<Vec<u8>> {
+        let values = out
+            .passed
+            .iter()
+            .map(|record| record.value.as_ref().unwrap());
+        values
+            .map(|value| {
+                let mut bytes = Vec::new();
+                value.write_to(&mut bytes);
+                bytes
+            })
+            .collect()
+    };
+    for (schema, contract) in [
+        (&demo.schema, demo::CONTRACT),
+        (&demo.json, "streammachine/json/1.0.0"),
+    ] {
+        let records = ["a", "a longer value", "b"].map(|value| {
+            let changes = [
+                ("/strmMeta/eventContractRef", json!(contract)),
+                ("/strmMeta/nonce", json!(7)),
+                ("/strmMeta/timestamp", json!(1_700_000_000_000_i64)),
+                ("/someSensitiveValue", json!(value)),
+            ];
+            record(schema, &with(demo_event(), &changes))
+        });
+        let checked = run(&mut check, records.to_vec()).await;
+        assert_eq!(checked.rejected.len(), 0, "{:?}", checked.rejected);
+        for record in &checked.passed {
+            assert!(record.value.as_ref().unwrap().found().is_some());
+        }
+        let kept = run(&mut encrypt, checked.passed).await;
+        let walked = run(&mut encrypt, records.to_vec()).await;
+        assert_eq!(kept.rejected.len(), 0, "{:?}", kept.rejected);
+        assert_eq!(bytes(&kept), bytes(&walked));
+    }
 }

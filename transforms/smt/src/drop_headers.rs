@@ -31,6 +31,8 @@ impl DropHeaders {
 }
 
 impl Change for DropHeaders {
+    const READS_PAYLOADS: bool = false;
+
     fn change(&mut self, record: &mut Record) -> Result<(), RecordError> {
         record
             .headers

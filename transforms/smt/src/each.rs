@@ -6,6 +6,9 @@ use penstock_formats::{EditError, FormatError};
 
 /// Changes one record.
 pub(crate) trait Change: Send {
+    /// Whether it looks at the record's key or value.
+    const READS_PAYLOADS: bool = true;
+
     /// Finds out whether it can first, and changes the record then: after an error it is as it was.
     fn change(&mut self, record: &mut Record) -> Result<(), RecordError>;
 }
@@ -20,6 +23,10 @@ impl<T: Change> Transform for EachRecord<T> {
             Ok(()) => out.pass(record),
             Err(error) => out.reject(record, error),
         }
+    }
+
+    fn reads_payloads(&self) -> bool {
+        T::READS_PAYLOADS
     }
 }
 

@@ -34,6 +34,8 @@ impl InsertHeader {
 }
 
 impl Change for InsertHeader {
+    const READS_PAYLOADS: bool = false;
+
     fn change(&mut self, record: &mut Record) -> Result<(), RecordError> {
         record.headers.push(Header {
             name: self.name.clone(),

@@ -174,6 +174,8 @@ pub(crate) fn checked_topic(name: &str) -> Result<Arc<str>, RecordError> {
 }
 
 impl Change for RegexRouter {
+    const READS_PAYLOADS: bool = false;
+
     fn change(&mut self, record: &mut Record) -> Result<(), RecordError> {
         let known = self.last.as_ref().filter(|(from, _)| *from == record.topic);
         let to = match known {

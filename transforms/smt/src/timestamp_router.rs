@@ -25,6 +25,8 @@ impl TimestampRouter {
 }
 
 impl Change for TimestampRouter {
+    const READS_PAYLOADS: bool = false;
+
     fn change(&mut self, record: &mut Record) -> Result<(), RecordError> {
         let timestamp = record
             .timestamp
