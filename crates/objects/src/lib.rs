@@ -7,9 +7,23 @@
 //! each path already holds, skips it, and writes an object that was announced but never appeared again
 //! under the same name with the same records.
 
+mod bucket;
+mod counters;
+mod entry;
+mod flushing;
+pub mod layout;
+mod naming;
+mod notice;
+mod open_file;
+mod partition;
 mod plan;
+mod rebuild;
+mod replay;
+mod rotation;
 mod sink;
-mod store;
+pub mod store;
+mod upload;
+mod uploads;
 
 pub use plan::{Layout, NamedBy, NullValues, Plan, Rotation, Schedule};
 pub use sink::ObjectSink;

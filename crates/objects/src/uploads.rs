@@ -1,0 +1,352 @@
+//! All uploads of a task: requests run in the background, a bounded number at a time, and are heard of
+//! when the sink asks.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use object_store::multipart::PartId;
+use object_store::path::Path;
+use penstock_connect::{Error, TopicPartition};
+use tokio::sync::Semaphore;
+use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::bucket::Bucket;
+use crate::counters::Counters;
+use crate::entry::{Content, PendingUpload};
+use crate::partition::FileId;
+use crate::upload::{Request, Session, Upload};
+
+/// Requests that a task makes at a time.
+const AT_A_TIME: usize = 16;
+
+/// How long to wait for the store when uploads are given up.
+const GIVE_UP: Duration = Duration::from_secs(10);
+
+enum Progress {
+    Begun(Session),
+    Part(usize, PartId, usize),
+    There,
+}
+
+struct News {
+    file: FileId,
+    progress: Result<Progress, Error>,
+}
+
+struct Sending {
+    owner: TopicPartition,
+    name: Arc<str>,
+    upload: Upload,
+    requests: Vec<AbortHandle>,
+}
+
+/// All uploads of a task.
+pub(crate) struct Uploads {
+    bucket: Bucket,
+    part_bytes: usize,
+    counters: Arc<Counters>,
+    files: HashMap<FileId, Sending>,
+    /// Files that may have a request to make.
+    stirred: Vec<FileId>,
+    held: usize,
+    /// Uploads that wait for the journal to name them.
+    unnoted: usize,
+    permits: Arc<Semaphore>,
+    tasks: JoinSet<News>,
+    /// Tasks that have not ended.
+    running: Arc<AtomicUsize>,
+    /// Joined while waiting, not told yet.
+    heard: VecDeque<News>,
+}
+
+impl Uploads {
+    pub(crate) fn new(bucket: Bucket, part_bytes: usize, counters: Arc<Counters>) -> Self {
+        Self {
+            bucket,
+            part_bytes,
+            counters,
+            files: HashMap::new(),
+            stirred: Vec::new(),
+            held: 0,
+            unnoted: 0,
+            permits: Arc::new(Semaphore::new(AT_A_TIME)),
+            tasks: JoinSet::new(),
+            running: Arc::default(),
+            heard: VecDeque::new(),
+        }
+    }
+
+    /// A file begins.
+    pub(crate) fn open(&mut self, id: FileId, owner: TopicPartition, name: Arc<str>, path: Path) {
+        let sending = Sending {
+            owner,
+            name,
+            upload: Upload::new(path),
+            requests: Vec::new(),
+        };
+        self.files.insert(id, sending);
+    }
+
+    /// Bytes of a file are final.
+    pub(crate) fn push(&mut self, id: FileId, chunk: Bytes) {
+        if let Some(file) = self.files.get_mut(&id) {
+            self.held += chunk.len();
+            file.upload.push(chunk);
+            if file.upload.held() > self.part_bytes {
+                self.stirred.push(id);
+            }
+        }
+    }
+
+    /// All bytes of a file that came.
+    pub(crate) fn content(&self, id: FileId) -> Content {
+        let empty = || Upload::new(Path::default()).content();
+        self.files
+            .get(&id)
+            .map_or_else(empty, |file| file.upload.content())
+    }
+
+    /// A file has ended; its object holds one of these contents.
+    pub(crate) fn end(&mut self, id: FileId, known: Vec<Content>) {
+        if let Some(file) = self.files.get_mut(&id) {
+            file.upload.end(known);
+            self.stirred.push(id);
+        }
+    }
+
+    /// The journal names the file.
+    pub(crate) fn announce(&mut self, id: FileId) {
+        if let Some(file) = self.files.get_mut(&id) {
+            file.upload.announce();
+            self.stirred.push(id);
+        }
+    }
+
+    /// Uploads that the store keeps, by partition, for the journal.
+    pub(crate) fn pending(&self) -> HashMap<&TopicPartition, Vec<PendingUpload>> {
+        let mut pending: HashMap<_, Vec<_>> = HashMap::new();
+        for file in self.files.values() {
+            if let Some(id) = file.upload.id() {
+                pending.entry(&file.owner).or_default().push(PendingUpload {
+                    name: file.name.clone(),
+                    id: id.clone(),
+                });
+            }
+        }
+        for uploads in pending.values_mut() {
+            uploads.sort_unstable_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+        }
+        pending
+    }
+
+    /// Some upload waits for the journal to name it.
+    pub(crate) fn unnoted(&self) -> bool {
+        self.unnoted > 0
+    }
+
+    /// The journal names all uploads.
+    pub(crate) fn note(&mut self) {
+        if std::mem::take(&mut self.unnoted) == 0 {
+            return;
+        }
+        for (id, file) in &mut self.files {
+            if file.upload.is_unnoted() {
+                file.upload.note();
+                self.stirred.push(*id);
+            }
+        }
+    }
+
+    /// Bytes of a file that wait for more.
+    pub(crate) fn waiting(&self, id: FileId) -> usize {
+        self.files.get(&id).map_or(0, |file| file.upload.waiting())
+    }
+
+    /// Bytes in memory.
+    pub(crate) fn held(&self) -> usize {
+        self.held
+    }
+
+    /// Makes all requests that can be made.
+    pub(crate) fn dispatch(&mut self) {
+        for id in std::mem::take(&mut self.stirred) {
+            let Some(file) = self.files.get_mut(&id) else {
+                continue;
+            };
+            file.requests.retain(|request| !request.is_finished());
+            while let Some(request) = file.upload.next(self.part_bytes) {
+                let running = Running::new(&self.running);
+                let (bucket, permits) = (self.bucket.clone(), self.permits.clone());
+                let (path, counters) = (file.upload.path().clone(), self.counters.clone());
+                file.requests.push(self.tasks.spawn(async move {
+                    let _running = running;
+                    // The semaphore is never closed.
+                    let _permit = permits.acquire_owned().await;
+                    let since = Instant::now();
+                    let progress = run(&bucket, &path, request).await;
+                    let seconds = since.elapsed().as_secs_f64();
+                    counters.upload_seconds.observe(seconds);
+                    News { file: id, progress }
+                }));
+            }
+        }
+    }
+
+    /// Takes note of what has happened. Returns the files whose objects are there now.
+    pub(crate) fn hear(&mut self) -> Result<Vec<(TopicPartition, FileId)>, Error> {
+        let mut there = Vec::new();
+        while let Some(joined) = self.tasks.try_join_next() {
+            self.join(joined)?;
+        }
+        while let Some(news) = self.heard.pop_front() {
+            // A file that was dropped meanwhile.
+            let Some(file) = self.files.get_mut(&news.file) else {
+                continue;
+            };
+            let before = file.upload.held();
+            match news.progress {
+                Err(error) => {
+                    self.counters.upload_failures.inc();
+                    return Err(error);
+                }
+                Ok(Progress::Begun(session)) => {
+                    file.upload.begun(session);
+                    self.unnoted += usize::from(file.upload.is_unnoted());
+                }
+                Ok(Progress::Part(index, id, bytes)) => file.upload.arrived(index, id, bytes),
+                Ok(Progress::There) => {
+                    self.held -= before;
+                    if let Some(file) = self.files.remove(&news.file) {
+                        there.push((file.owner, news.file));
+                    }
+                    continue;
+                }
+            }
+            self.held -= before - file.upload.held();
+            self.stirred.push(news.file);
+        }
+        Ok(there)
+    }
+
+    fn join(&mut self, joined: Result<News, JoinError>) -> Result<(), Error> {
+        match joined {
+            Ok(news) => self.heard.push_back(news),
+            Err(error) if error.is_panic() => {
+                return Err(Error::reconnect("an upload panicked").with_source(error));
+            }
+            // Its file was dropped.
+            Err(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Something has happened.
+    pub(crate) fn has_news(&self) -> bool {
+        !self.heard.is_empty() || self.tasks.len() > self.running.load(Ordering::Relaxed)
+    }
+
+    /// Requests are under way.
+    pub(crate) fn in_flight(&self) -> bool {
+        !self.tasks.is_empty()
+    }
+
+    /// Waits until something has happened, at most until then. Says whether it has.
+    pub(crate) async fn wait(&mut self, until: Option<Instant>) -> Result<bool, Error> {
+        while self.heard.is_empty() {
+            let joined = match until {
+                Some(until) => timeout_at(until, self.tasks.join_next()).await.ok(),
+                None => Some(self.tasks.join_next().await),
+            };
+            match joined.flatten() {
+                Some(joined) => self.join(joined)?,
+                None => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Drops files, and gives up what was uploaded of them, as far as the store answers soon. What is
+    /// left is in the journal.
+    pub(crate) async fn drop_files(&mut self, ids: impl Iterator<Item = FileId>) {
+        let mut given_up = Vec::new();
+        for id in ids {
+            let Some(file) = self.files.remove(&id) else {
+                continue;
+            };
+            self.held -= file.upload.held();
+            self.unnoted -= usize::from(file.upload.is_unnoted());
+            for request in &file.requests {
+                request.abort();
+            }
+            if let Some(id) = file.upload.id() {
+                given_up.push((file.upload.path().clone(), Session::Named(id.clone())));
+            }
+        }
+        let bucket = self.bucket.clone();
+        let aborts = futures::stream::iter(given_up)
+            .map(|(path, session)| {
+                let bucket = bucket.clone();
+                async move { bucket.abort(&path, &session).await }
+            })
+            .buffer_unordered(AT_A_TIME)
+            .for_each(|aborted| async {
+                if let Err(error) = aborted {
+                    tracing::warn!("{error}; whoever has the partition next tries again");
+                }
+            });
+        if timeout(GIVE_UP, aborts).await.is_err() {
+            tracing::warn!(
+                "{} does not answer; unfinished uploads are given up by whoever has the partition next",
+                self.bucket.0.name()
+            );
+        }
+    }
+}
+
+async fn run(bucket: &Bucket, path: &Path, request: Request) -> Result<Progress, Error> {
+    match request {
+        Request::Begin => bucket.begin(path).await.map(Progress::Begun),
+        Request::Part {
+            session,
+            index,
+            payload,
+        } => {
+            let bytes = payload.content_length();
+            let id = bucket.part(path, &session, index, payload).await?;
+            Ok(Progress::Part(index, id, bytes))
+        }
+        Request::Complete {
+            session,
+            parts,
+            known,
+        } => {
+            bucket.complete(path, &session, parts, &known).await?;
+            Ok(Progress::There)
+        }
+        Request::Put { payload, known } => {
+            bucket.put(path, payload, &known).await?;
+            Ok(Progress::There)
+        }
+    }
+}
+
+/// Counts a task for as long as it lives.
+struct Running(Arc<AtomicUsize>);
+
+impl Running {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
