@@ -52,8 +52,8 @@ pub(super) struct Columns {
     /// Rows that have ended, in this row group.
     rows: usize,
     buffered: usize,
+    committed: usize,
     length: u64,
-    committed: (usize, u64),
 }
 
 impl Columns {
@@ -62,8 +62,8 @@ impl Columns {
             columns: columns.into_iter().collect(),
             rows: 0,
             buffered: 0,
+            committed: 0,
             length: 0,
-            committed: (0, 0),
         }
     }
 
@@ -76,42 +76,40 @@ impl Columns {
         let column = &mut self.columns[column];
         let definition = column.max_definition;
         self.buffered += column.levels(definition, repetition);
-        let (buffered, length) = match (&mut column.values, value) {
+        self.buffered += match (&mut column.values, value) {
             (Values::Boolean(values), Value::Boolean(value)) => {
                 values.push(value);
-                (1, 1)
+                1
             }
             (Values::Int32(values), Value::Int32(value)) => {
                 values.push(value);
-                (4, 4)
+                4
             }
             (Values::Int64(values), Value::Int64(value)) => {
                 values.push(value);
-                (8, 8)
+                8
             }
             (Values::Float(values), Value::Float(value)) => {
                 values.push(value);
-                (4, 4)
+                4
             }
             (Values::Double(values), Value::Double(value)) => {
                 values.push(value);
-                (8, 8)
+                8
             }
-            (Values::Bytes { data, lengths }, Value::Bytes(value)) => {
+            (Values::Bytes { data, lengths, .. }, Value::Bytes(value)) => {
                 data.extend_from_slice(value);
                 // No record is as long as 4 GiB.
                 lengths.push(value.len() as u32);
-                (value.len() + 4, value.len() + 4)
+                value.len() + size_of::<u32>()
             }
             (Values::Fixed { data, size }, Value::Bytes(value)) => {
                 debug_assert_eq!(value.len(), *size);
                 data.extend_from_slice(value);
-                (value.len(), value.len())
+                value.len()
             }
             _ => unreachable!("the walk and the columns come from one plan"),
         };
-        self.buffered += buffered;
-        self.length += length as u64;
     }
 
     /// Appends a null to each of the columns.
@@ -123,15 +121,17 @@ impl Columns {
 
     /// Ends a row.
     pub(super) fn commit(&mut self) {
-        self.columns.iter_mut().for_each(Column::commit);
+        for column in &mut self.columns {
+            self.length += column.commit() as u64;
+        }
         self.rows += 1;
-        self.committed = (self.buffered, self.length);
+        self.committed = self.buffered;
     }
 
     /// Forgets what was appended since the last row ended.
     pub(super) fn roll_back(&mut self) {
         self.columns.iter_mut().for_each(Column::roll_back);
-        (self.buffered, self.length) = self.committed;
+        self.buffered = self.committed;
     }
 
     /// Rows in this row group.
@@ -144,7 +144,8 @@ impl Columns {
         self.buffered
     }
 
-    /// Bytes of all values so far, those of closed row groups included, as the plain encoding has them.
+    /// Bytes of all values so far, those of closed row groups included: as the plain encoding has them,
+    /// but one byte for a text that comes again, as a dictionary has it. Compression is not foreseen.
     pub(super) fn length(&self) -> u64 {
         self.length
     }
@@ -158,12 +159,11 @@ impl Columns {
     /// before the next one.
     pub(super) fn take(&mut self, mut write: impl FnMut(Column) -> Result<()>) -> Result<()> {
         for column in &mut self.columns {
-            let empty = column.empty();
-            write(std::mem::replace(column, empty))?;
+            write(column.take())?;
         }
         self.rows = 0;
         self.buffered = 0;
-        self.committed = (0, self.length);
+        self.committed = 0;
         Ok(())
     }
 }
@@ -184,8 +184,33 @@ enum Values {
     Int64(Vec<i64>),
     Float(Vec<f32>),
     Double(Vec<f64>),
-    Bytes { data: Vec<u8>, lengths: Vec<u32> },
-    Fixed { data: Vec<u8>, size: usize },
+    Bytes {
+        data: Vec<u8>,
+        lengths: Vec<u32>,
+        recent: Recent,
+    },
+    Fixed {
+        data: Vec<u8>,
+        size: usize,
+    },
+}
+
+/// Marks of values that a column had lately, to tell whether a dictionary will hold them.
+struct Recent([u16; 64]);
+
+impl Default for Recent {
+    fn default() -> Self {
+        Self([0; 64])
+    }
+}
+
+impl Recent {
+    /// Whether the value (or, once in thousands, another one) was there lately; it is from now on.
+    fn has(&mut self, value: &[u8]) -> bool {
+        let hash = crc32fast::hash(value);
+        let mark = (hash >> 16) as u16 | 1;
+        std::mem::replace(&mut self.0[hash as usize % 64], mark) == mark
+    }
 }
 
 /// How much of a column belongs to rows that have ended.
@@ -207,6 +232,7 @@ impl Column {
             Physical::Bytes => Values::Bytes {
                 data: Vec::new(),
                 lengths: Vec::new(),
+                recent: Recent::default(),
             },
             Physical::Fixed(size) => Values::Fixed {
                 data: Vec::new(),
@@ -223,8 +249,16 @@ impl Column {
         }
     }
 
-    fn empty(&self) -> Self {
-        Self::new(self.physical(), self.max_definition, self.max_repetition)
+    /// What the column holds; it is empty then, and still knows its recent values.
+    fn take(&mut self) -> Self {
+        let empty = Self::new(self.physical(), self.max_definition, self.max_repetition);
+        let mut full = std::mem::replace(self, empty);
+        if let (Values::Bytes { recent, .. }, Values::Bytes { recent: known, .. }) =
+            (&mut self.values, &mut full.values)
+        {
+            *recent = std::mem::take(known);
+        }
+        full
     }
 
     fn physical(&self) -> Physical {
@@ -254,15 +288,34 @@ impl Column {
         bytes
     }
 
-    fn commit(&mut self) {
-        let (values, bytes) = match &self.values {
-            Values::Boolean(values) => (values.len(), 0),
-            Values::Int32(values) => (values.len(), 0),
-            Values::Int64(values) => (values.len(), 0),
-            Values::Float(values) => (values.len(), 0),
-            Values::Double(values) => (values.len(), 0),
-            Values::Bytes { data, lengths } => (lengths.len(), data.len()),
-            Values::Fixed { data, .. } => (0, data.len()),
+    /// Makes what was appended part of the file; its length, as [`Columns::length`] counts it.
+    fn commit(&mut self) -> usize {
+        let before = self.committed;
+        let (values, bytes, length) = match &mut self.values {
+            Values::Boolean(values) => (values.len(), 0, values.len() - before.values),
+            Values::Int32(values) => (values.len(), 0, (values.len() - before.values) * 4),
+            Values::Int64(values) => (values.len(), 0, (values.len() - before.values) * 8),
+            Values::Float(values) => (values.len(), 0, (values.len() - before.values) * 4),
+            Values::Double(values) => (values.len(), 0, (values.len() - before.values) * 8),
+            Values::Bytes {
+                data,
+                lengths,
+                recent,
+            } => {
+                let mut length = 0;
+                let mut start = before.bytes;
+                for bytes in &lengths[before.values..] {
+                    let end = start + *bytes as usize;
+                    length += if recent.has(&data[start..end]) {
+                        1
+                    } else {
+                        end - start + size_of::<u32>()
+                    };
+                    start = end;
+                }
+                (lengths.len(), data.len(), length)
+            }
+            Values::Fixed { data, .. } => (0, data.len(), data.len() - before.bytes),
         };
         self.committed = Lengths {
             // A repeated column has definition levels as well.
@@ -270,6 +323,7 @@ impl Column {
             values,
             bytes,
         };
+        length
     }
 
     fn roll_back(&mut self) {
@@ -286,7 +340,7 @@ impl Column {
             Values::Int64(values) => values.truncate(count),
             Values::Float(values) => values.truncate(count),
             Values::Double(values) => values.truncate(count),
-            Values::Bytes { data, lengths } => {
+            Values::Bytes { data, lengths, .. } => {
                 data.truncate(bytes);
                 lengths.truncate(count);
             }
@@ -301,7 +355,7 @@ impl Column {
             Values::Int64(values) => values.capacity() * size_of::<i64>(),
             Values::Float(values) => values.capacity() * size_of::<f32>(),
             Values::Double(values) => values.capacity() * size_of::<f64>(),
-            Values::Bytes { data, lengths } => {
+            Values::Bytes { data, lengths, .. } => {
                 data.capacity() + lengths.capacity() * size_of::<u32>()
             }
             Values::Fixed { data, .. } => data.capacity(),
@@ -350,7 +404,7 @@ impl Column {
                 .typed::<DoubleType>()
                 .write_batch(&values, def, rep)
                 .map(drop),
-            Values::Bytes { data, lengths } => {
+            Values::Bytes { data, lengths, .. } => {
                 let writer = writer.typed::<ByteArrayType>();
                 let mut slices = Slices {
                     data: data.into(),
