@@ -91,7 +91,10 @@ impl KafkaBroker {
         let metadata = client(
             &settings.common,
             &BTreeMap::new(),
-            &[("allow.auto.create.topics", "false")],
+            &[
+                ("allow.auto.create.topics", "false"),
+                ("isolation.level", "read_committed"),
+            ],
         );
         let cluster = Cluster {
             admin: config
@@ -198,6 +201,10 @@ impl Broker for KafkaBroker {
         if let Some(id) = &spec.transactional_id {
             config.set("transactional.id", id);
         }
+        let kilobytes = config.get("queue.buffering.max.kbytes");
+        let buffer_bytes = kilobytes
+            .and_then(|kilobytes| kilobytes.parse::<usize>().ok())
+            .map_or(usize::MAX, |kilobytes| kilobytes.saturating_mul(1 << 10));
         let producer: ThreadedProducer<Deliveries> = config
             .create_with_context(Deliveries::default())
             .map_err(|e| error(&format!("opening producer {:?}", spec.client_id), e))?;
@@ -205,6 +212,7 @@ impl Broker for KafkaBroker {
             producer,
             self.cluster.clone(),
             spec.transactional_id,
+            buffer_bytes,
             TIMEOUT,
         )?))
     }
@@ -256,8 +264,11 @@ impl Broker for KafkaBroker {
         let consumer: BaseConsumer<PlainContext> = config
             .create_with_context(PlainContext)
             .map_err(|e| error(&format!("opening reader {:?}", spec.client_id), e))?;
+        // Both see the last stable offset as the end.
+        let ends = spec.read_committed.then(|| self.cluster.clone());
         Ok(Box::new(KafkaReader::new(
             consumer,
+            ends,
             spec.poll_bytes,
             TIMEOUT,
         )))

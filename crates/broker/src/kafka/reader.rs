@@ -1,12 +1,14 @@
 //! Kafka's reader: explicit assignment, positions that move past transaction markers.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::cluster::Cluster;
 use super::context::{PlainContext, list};
 use super::error::{code_error, error};
 use super::message::Intake;
@@ -16,6 +18,9 @@ use crate::{
 
 pub(super) struct KafkaReader {
     consumer: BaseConsumer<PlainContext>,
+    /// Asked for the ends of partitions where it sees the same ones: on the reader's own connection the
+    /// question waits for the end of the fetch that is under way.
+    ends: Option<Arc<Cluster>>,
     poll_bytes: usize,
     timeout: Duration,
     intake: Intake,
@@ -32,11 +37,13 @@ struct Place {
 impl KafkaReader {
     pub(super) fn new(
         consumer: BaseConsumer<PlainContext>,
+        ends: Option<Arc<Cluster>>,
         poll_bytes: usize,
         timeout: Duration,
     ) -> Self {
         Self {
             consumer,
+            ends,
             poll_bytes,
             timeout,
             intake: Intake::default(),
@@ -172,15 +179,20 @@ impl Reader for KafkaReader {
     }
 
     fn watermarks(&mut self, topic: &str, partition: i32) -> Result<(i64, i64)> {
-        let found = self
-            .consumer
-            .fetch_watermarks(topic, partition, self.timeout)
-            .map_err(|e| {
-                error(
-                    &format!("reading the ends of partition {partition} of topic {topic:?}"),
-                    e,
-                )
-            })?;
+        let found = match &self.ends {
+            Some(cluster) => cluster
+                .metadata
+                .fetch_watermarks(topic, partition, self.timeout),
+            None => self
+                .consumer
+                .fetch_watermarks(topic, partition, self.timeout),
+        };
+        let found = found.map_err(|e| {
+            error(
+                &format!("reading the ends of partition {partition} of topic {topic:?}"),
+                e,
+            )
+        })?;
         if let Some(place) = self
             .assigned
             .get_mut(&TopicPartition::new(topic, partition))
