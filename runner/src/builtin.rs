@@ -4,8 +4,11 @@ use penstock_connect::Settings;
 use penstock_consent_router::ConsentRouter;
 use penstock_contract_check::ContractCheck;
 use penstock_file_sink::FileSink;
+use penstock_gcs_sink::{AivenGcsConfig, ConfluentGcsConfig};
 use penstock_http_source::HttpSource;
+use penstock_object_sink::{BatchExporter, BatchExporterConfig, ObjectSink, ObjectSinkConfig};
 use penstock_pii_encrypt::PiiEncrypt;
+use penstock_s3_sink::{AivenS3Config, ConfluentS3Config};
 use penstock_sse_source::SseSource;
 use penstock_websocket_sink::WebSocketSink;
 
@@ -53,6 +56,60 @@ impl Plugins {
                 "WebSocketSink",
                 &["io.penstock.WebSocketSink"],
                 |config, context, _services| Ok(Box::new(WebSocketSink::new(config, context)?)),
+            )
+            .sink(
+                "ObjectSink",
+                &["io.penstock.ObjectSink"],
+                |config: ObjectSinkConfig, context, _services| {
+                    Ok(Box::new(ObjectSink::new(config.plan()?, context)?))
+                },
+            )
+            .sink(
+                "BatchExporter",
+                &["io.penstock.BatchExporter"],
+                |config: BatchExporterConfig, context, _services| {
+                    Ok(Box::new(BatchExporter::new(&config, context)?))
+                },
+            )
+            .sink(
+                "S3Sink",
+                &[
+                    "io.penstock.S3Sink",
+                    "io.confluent.connect.s3.S3SinkConnector",
+                ],
+                |config: ConfluentS3Config, context, _services| {
+                    Ok(Box::new(ObjectSink::new(config.plan()?, context)?))
+                },
+            )
+            .sink(
+                "AivenS3Sink",
+                &[
+                    "io.penstock.AivenS3Sink",
+                    "io.aiven.kafka.connect.s3.AivenKafkaConnectS3SinkConnector",
+                ],
+                |config: AivenS3Config, context, _services| {
+                    Ok(Box::new(ObjectSink::new(config.plan()?, context)?))
+                },
+            )
+            .sink(
+                "GcsSink",
+                &[
+                    "io.penstock.GcsSink",
+                    "io.confluent.connect.gcs.GcsSinkConnector",
+                ],
+                |config: ConfluentGcsConfig, context, _services| {
+                    Ok(Box::new(ObjectSink::new(config.plan()?, context)?))
+                },
+            )
+            .sink(
+                "AivenGcsSink",
+                &[
+                    "io.penstock.AivenGcsSink",
+                    "io.aiven.kafka.connect.gcs.GcsSinkConnector",
+                ],
+                |config: AivenGcsConfig, context, _services| {
+                    Ok(Box::new(ObjectSink::new(config.plan()?, context)?))
+                },
             )
             .transform(
                 "ContractCheck",

@@ -24,6 +24,7 @@ mod sink;
 pub mod store;
 mod upload;
 mod uploads;
+pub mod vocabulary;
 
 pub use plan::{Layout, NamedBy, NullValues, Plan, Rotation, Schedule};
 pub use sink::ObjectSink;

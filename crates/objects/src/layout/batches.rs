@@ -65,3 +65,61 @@ impl Batches {
         uuid::Builder::from_custom_bytes(bytes).into_uuid()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batches(connector: &str, interval: i64) -> Batches {
+        Batches {
+            prefix: "lake/".to_owned(),
+            connector: connector.into(),
+            interval,
+            extension: ".jsonl".to_owned(),
+        }
+    }
+
+    fn file(partition: i32, first: i64) -> NamedBy<'static> {
+        NamedBy {
+            topic: "demo",
+            partition,
+            first,
+        }
+    }
+
+    #[test]
+    fn names_say_when_the_batch_began_and_follow_from_what_is_in_it() {
+        let layout = batches("export", 60_000);
+        let stamp = layout.stamp(1_616_752_590_123);
+        assert_eq!(stamp, "2021-03-26T09:56:00");
+        let name = layout.name("", &stamp, file(2, 41));
+        assert_eq!(
+            name,
+            "lake/2021-03-26T09:56:00-stream-bf9530ea-8a01-848d-b50d-0fbd43e6796f---2.jsonl"
+        );
+        assert_eq!(
+            name,
+            batches("export", 60_000).name("", &stamp, file(2, 41))
+        );
+        for (connector, other) in [
+            ("export", file(1, 41)),
+            ("export", file(2, 42)),
+            ("other", file(2, 41)),
+        ] {
+            assert_ne!(name, batches(connector, 60_000).name("", &stamp, other));
+        }
+    }
+
+    #[test]
+    fn intervals_are_counted_from_midnight() {
+        // 700 s do not divide a day: its last interval is a shorter one.
+        let layout = batches("export", 700_000);
+        for (clock, stamp) in [
+            (0, "1970-01-01T00:00:00"),
+            (86_399_999, "1970-01-01T23:55:00"),
+            (86_400_000, "1970-01-02T00:00:00"),
+        ] {
+            assert_eq!(layout.stamp(clock), stamp);
+        }
+    }
+}

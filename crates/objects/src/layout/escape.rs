@@ -2,9 +2,6 @@
 
 use std::fmt::Write;
 
-/// Longest name that S3, GCS and Azure take, in bytes.
-pub(super) const MAX_NAME: usize = 1024;
-
 /// Longest part of a name between slashes that file systems take, in bytes.
 pub(super) const MAX_SEGMENT: usize = 255;
 
@@ -30,7 +27,7 @@ pub(super) fn is_bare(value: &str) -> bool {
 }
 
 /// Whether a text can be the beginning of names: no empty part, no `.` and `..`, no control characters.
-pub(crate) fn check_prefix(prefix: &str) -> Result<(), String> {
+pub fn check_prefix(prefix: &str) -> Result<(), String> {
     if prefix.starts_with('/') {
         return Err("begins with a slash".to_owned());
     }

@@ -16,4 +16,4 @@ pub use pattern::Pattern;
 pub use template::{NameTemplate, Templated};
 pub use zone::Zone;
 
-pub(crate) use escape::check_prefix;
+pub use escape::check_prefix;

@@ -8,7 +8,7 @@ use chrono::NaiveDateTime;
 use penstock_connect::{Record, RecordError};
 use penstock_formats::{FieldPath, Scalar};
 
-use super::escape::{MAX_NAME, MAX_SEGMENT, check_segments, is_bare, push_escaped};
+use super::escape::{MAX_SEGMENT, check_segments, is_bare, push_escaped};
 use super::fields::FieldReader;
 use super::moment;
 use super::pattern::Pattern;
@@ -39,7 +39,7 @@ pub struct TimePath {
 
 impl TimePath {
     /// Whether what it writes can stand in a name. The message is about the pattern.
-    pub(crate) fn check(&self) -> Result<(), String> {
+    pub fn check(&self) -> Result<(), String> {
         let mut sample = String::new();
         self.write(0, &mut sample);
         check_segments(&sample)
@@ -159,24 +159,16 @@ impl Partitioned {
         }
         Ok(())
     }
+}
 
-    fn check_length(&self, topic: &str, path: &str) -> Result<(), RecordError> {
-        let names = &self.names;
-        if let Some(long) = path.split('/').find(|part| part.len() > MAX_SEGMENT) {
-            return Err(RecordError::field(format!(
-                "a part of the name would have {} bytes; {MAX_SEGMENT} are possible",
-                long.len()
-            )));
-        }
-        // Room for numbers, delimiters and what the clock adds.
-        let length =
-            names.prefix.len() + 2 * topic.len() + path.len() + names.extension.len() + 128;
-        if length > MAX_NAME {
-            return Err(RecordError::field(format!(
-                "the name would have more than {MAX_NAME} bytes"
-            )));
-        }
-        Ok(())
+/// Directories take no longer parts of names.
+fn check_segments_of(path: &str) -> Result<(), RecordError> {
+    match path.split('/').find(|part| part.len() > MAX_SEGMENT) {
+        Some(long) => Err(RecordError::field(format!(
+            "a part of the name would have {} bytes; {MAX_SEGMENT} are possible",
+            long.len()
+        ))),
+        None => Ok(()),
     }
 }
 
@@ -209,12 +201,7 @@ impl Layout for Partitioned {
             self.separate(start, out);
             self.push_time(time, moment, out)?;
         }
-        let topic = record
-            .origin()
-            .partition
-            .as_ref()
-            .map_or("", |origin| &origin.topic);
-        self.check_length(topic, &out[start..])?;
+        check_segments_of(&out[start..])?;
         Ok(event_time)
     }
 
@@ -252,3 +239,6 @@ impl Layout for Partitioned {
         out
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,6 +38,17 @@ impl Pattern {
         }
     }
 
+    /// The pattern without this text at its end.
+    pub(crate) fn without_end(&self, end: &str) -> Self {
+        let mut pieces = self.pieces.clone();
+        if let Some(Piece::Text(text)) = pieces.last_mut()
+            && let Some(rest) = text.strip_suffix(end)
+        {
+            *text = rest.to_owned();
+        }
+        Self { pieces }
+    }
+
     /// Names of months, days, eras or halves of the day stand in it: they are English.
     pub fn has_names(&self) -> bool {
         self.pieces.iter().any(|piece| match piece {

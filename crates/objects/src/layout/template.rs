@@ -5,7 +5,7 @@ use std::fmt::Write;
 use penstock_connect::{ConfigValue, Record, RecordError};
 use penstock_formats::Encoding;
 
-use super::escape::{MAX_NAME, MAX_SEGMENT, check_segments, is_bare, push_escaped};
+use super::escape::{MAX_SEGMENT, check_segments, is_bare, push_escaped};
 use super::pattern::Pattern;
 use super::zone::Zone;
 use crate::{Layout, NamedBy};
@@ -49,11 +49,6 @@ impl NameTemplate {
     /// Records of different keys lie in different files.
     pub fn by_key(&self) -> bool {
         self.has(|part| *part == Part::Key)
-    }
-
-    /// The date or time stands in names.
-    pub fn has_timestamp(&self) -> bool {
-        self.has(|part| matches!(part, Part::Timestamp(_)))
     }
 
     /// Two numbers, or a name and a number, next to one another could be read in two ways, and two files
@@ -134,6 +129,24 @@ impl NameTemplate {
                     .to_owned(),
             );
         }
+        let sample = self.sample();
+        if sample.ends_with('/') {
+            return Err("ends in a slash and so names no file".to_owned());
+        }
+        check_segments(sample.strip_prefix('/').unwrap_or(&sample))
+    }
+
+    /// Whether names with this before them can be written.
+    pub(crate) fn check_behind(&self, prefix: &str) -> Result<(), String> {
+        let sample = self.sample();
+        if prefix.is_empty() && sample.starts_with('/') {
+            return Err("begins with a slash".to_owned());
+        }
+        check_segments(&format!("{prefix}{sample}"))
+    }
+
+    /// A name of this form.
+    fn sample(&self) -> String {
         let mut sample = String::new();
         for part in &self.parts {
             match part {
@@ -141,10 +154,7 @@ impl NameTemplate {
                 _ => sample.push('0'),
             }
         }
-        if sample.ends_with('/') {
-            return Err("ends in a slash and so names no file".to_owned());
-        }
-        check_segments(sample.strip_prefix('/').unwrap_or(&sample))
+        sample
     }
 }
 
@@ -236,14 +246,7 @@ impl Layout for Templated {
         if self.template.by_key() {
             let start = out.len();
             push_key(record, out)?;
-            let topic = record
-                .origin()
-                .partition
-                .as_ref()
-                .map_or("", |origin| &origin.topic);
-            if out.len() - start > MAX_SEGMENT
-                || self.prefix.len() + topic.len() + out.len() + 256 > MAX_NAME
-            {
+            if out.len() - start > MAX_SEGMENT {
                 return Err(RecordError::field(format!(
                     "the key has {} bytes: too many for a name",
                     out.len() - start
@@ -310,4 +313,202 @@ fn push_key(record: &Record, out: &mut String) -> Result<(), RecordError> {
     }
     push_escaped(&text, "/", out);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use penstock_formats::Payload;
+
+    const ALL: &str = "{{topic}}-{{partition}}-{{start_offset}}";
+
+    fn record(key: Option<Payload>) -> Record {
+        let mut record = Record::new("t".into(), None);
+        record.key = key;
+        record.timestamp = Some(1_616_752_590_123);
+        record
+    }
+
+    fn text(key: &str) -> Option<Payload> {
+        Some(Payload::new(key.to_owned(), Encoding::Text))
+    }
+
+    fn name(template: &str, of_records: bool, zone: &str, record: &Record) -> String {
+        let layout = Templated {
+            prefix: "events/".to_owned(),
+            template: NameTemplate::parse(template).unwrap(),
+            of_records,
+            zone: Zone::parse(zone).unwrap(),
+        };
+        let mut path = String::new();
+        let time = layout.path(record, &mut path).unwrap();
+        assert_eq!(time.is_some(), of_records);
+        let file = NamedBy {
+            topic: "demo-2",
+            partition: 3,
+            first: 41,
+        };
+        // The clock is a day and an hour past the record.
+        layout.name(
+            &path,
+            &layout.stamp(1_616_752_590_123 + 25 * 3_600_000),
+            file,
+        )
+    }
+
+    #[test]
+    fn names_are_aiven_s() {
+        let dated = "{{topic}}/{{timestamp:unit=yyyy}}-{{timestamp:unit=MM}}-{{timestamp:unit=dd}}/\
+            {{partition:padding=true}}-{{start_offset:padding=true}}";
+        for (template, of_records, zone, expected) in [
+            (ALL, false, "UTC", "events/demo-2-3-41"),
+            (
+                "{{ topic }}/p{{partition:padding=false}}/{{start_offset:padding=true}}.gz",
+                false,
+                "UTC",
+                "events/demo-2/p3/00000000000000000041.gz",
+            ),
+            (
+                dated,
+                false,
+                "UTC",
+                "events/demo-2/2021-03-27/0000000003-00000000000000000041",
+            ),
+            (
+                dated,
+                true,
+                "UTC",
+                "events/demo-2/2021-03-26/0000000003-00000000000000000041",
+            ),
+            (
+                "{{timestamp:unit=YYYY}}{{timestamp:unit=HH}}/{{topic}}-{{partition}}-{{start_offset}}",
+                true,
+                "Asia/Tokyo",
+                "events/202118/demo-2-3-41",
+            ),
+            (
+                "{{key}}/{{timestamp:unit=dd}}/{{topic}}-{{partition}}-{{start_offset}}",
+                true,
+                "UTC",
+                "events/k%2F1/26/demo-2-3-41",
+            ),
+        ] {
+            let found = name(template, of_records, zone, &record(text("k/1")));
+            assert_eq!(found, expected, "{template}");
+        }
+    }
+
+    #[test]
+    fn keys_stand_in_names_as_text() {
+        let template = "{{key}}/{{topic}}-{{partition}}-{{start_offset}}";
+        let json = |key: &str| Some(Payload::new(key.to_owned(), Encoding::Json));
+        for (key, expected) in [
+            (None, "null"),
+            (text("ann"), "ann"),
+            (text("..x"), "..x"),
+            (json(r#""a b""#), "a b"),
+            (json("7"), "7"),
+            (json(r#"{"id":1}"#), "%7B%22id%22:1%7D"),
+        ] {
+            let found = name(template, false, "UTC", &record(key));
+            assert_eq!(found, format!("events/{expected}/demo-2-3-41"));
+        }
+        let layout = Templated {
+            prefix: String::new(),
+            template: NameTemplate::parse(template).unwrap(),
+            of_records: false,
+            zone: Zone::UTC,
+        };
+        let long = "x".repeat(300);
+        for (key, message) in [
+            (
+                text(""),
+                "the key is empty or only dots, and cannot be a part of a name",
+            ),
+            (
+                text(".."),
+                "the key is empty or only dots, and cannot be a part of a name",
+            ),
+            (text(&long), "the key has 300 bytes: too many for a name"),
+            (
+                Some(Payload::new(vec![0_u8], Encoding::Bytes)),
+                "the key is bytes, and names need text; give the connector a key.converter",
+            ),
+        ] {
+            let error = layout.path(&record(key), &mut String::new()).unwrap_err();
+            assert_eq!(error.message, message);
+        }
+    }
+
+    #[test]
+    fn templates_that_cannot_keep_files_apart_or_lead_elsewhere_are_refused() {
+        for (template, message) in [
+            (
+                "{{topic}}-{{partition}}",
+                "must have {{topic}}, {{partition}} and {{start_offset}}, or different files would get the \
+                 same name",
+            ),
+            (
+                "k{{key}}",
+                "groups by key alone: such files hold only the last record of each key and are written \
+                 over, so what was before is lost; with {{topic}}, {{partition}} and {{start_offset}} \
+                 beside {{key}} each file has a name of its own",
+            ),
+            (
+                "{{topic}}-{{partition}}{{start_offset}}",
+                "needs something other than digits between its variables, or two files could get the same \
+                 name",
+            ),
+            (
+                "{{topic}}/{{partition}}//{{start_offset}}",
+                "has two slashes with nothing between them",
+            ),
+            (
+                "../{{topic}}-{{partition}}-{{start_offset}}",
+                "has the part \"..\", which would lead to another directory",
+            ),
+            (
+                "{{topic}}-{{partition}}-{{start_offset}}/",
+                "ends in a slash and so names no file",
+            ),
+            ("{{topic}}-{{partition", "has a {{ without its }}"),
+            (
+                "{{offset}}",
+                "{{offset}} is not known; there are topic, partition, start_offset, timestamp and key",
+            ),
+            (
+                "{{timestamp:unit=mm}}",
+                "{{timestamp:unit=mm}} is not known: timestamp takes unit=yyyy, MM, dd or HH",
+            ),
+            (
+                "{{partition:pad=true}}",
+                "{{partition:pad=true}} is not known: only padding=true or padding=false may follow",
+            ),
+            (
+                "{{topic:padding=true}}",
+                "{{topic:padding=true}} is not known: topic takes no parameter",
+            ),
+            (
+                "{{partition:padding}}",
+                "{{partition:padding}} has a parameter without a value",
+            ),
+        ] {
+            assert_eq!(
+                NameTemplate::parse(template).unwrap_err(),
+                message,
+                "{template}"
+            );
+        }
+        let leading = NameTemplate::parse(&format!("/{ALL}")).unwrap();
+        assert_eq!(
+            leading.check_behind(""),
+            Err("begins with a slash".to_owned())
+        );
+        assert_eq!(
+            leading.check_behind("events/"),
+            Err("has two slashes with nothing between them".to_owned())
+        );
+        assert_eq!(leading.check_behind("events"), Ok(()));
+    }
 }

@@ -45,6 +45,9 @@ fn whole_hours(text: &str) -> Option<i32> {
 }
 
 impl Zone {
+    /// Universal time.
+    pub const UTC: Self = Self(Tz::UTC);
+
     /// What clocks show at a moment (milliseconds since the epoch), cut down to a multiple of `step`
     /// milliseconds of what they show. Where they jump over that, what they show after the jump.
     /// `None` for moments beyond the calendar.

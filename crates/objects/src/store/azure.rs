@@ -36,16 +36,20 @@ pub enum AzureCredentials {
 
 /// The parts of a connection string that say where and who.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ConnectionString {
-    pub(crate) account: String,
-    pub(crate) endpoint: Option<String>,
-    pub(crate) key: Option<Secret>,
-    pub(crate) sas: Option<Secret>,
+pub struct ConnectionString {
+    /// The storage account.
+    pub account: String,
+    /// The address, where it is not Azure's public one.
+    pub endpoint: Option<String>,
+    /// The account's key.
+    pub key: Option<Secret>,
+    /// A shared access signature.
+    pub sas: Option<Secret>,
 }
 
 impl ConnectionString {
     /// `DefaultEndpointsProtocol=https;AccountName=…;AccountKey=…;EndpointSuffix=core.windows.net`.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
         let part = |name: &str| {
             text.split(';')
                 .filter_map(|part| part.split_once('='))
@@ -56,7 +60,7 @@ impl ConnectionString {
             part(name).and_then(|value| penstock_connect::ConfigValue::parse(&value).ok())
         };
         let Some(account) = part("AccountName") else {
-            return Err("has no AccountName".to_owned());
+            return Err("has no AccountName");
         };
         let endpoint = part("BlobEndpoint").or_else(|| {
             let suffix = part("EndpointSuffix").filter(|suffix| suffix != "core.windows.net")?;

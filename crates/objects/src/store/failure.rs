@@ -5,12 +5,14 @@ use std::error::Error as _;
 use object_store::Error as StoreError;
 use penstock_connect::{Error, Retry};
 
+const NO_BUCKET: &str = "there is no such bucket; make it, or correct its name";
+
 /// Codes of S3's, GCS's and Azure's XML answers, what they mean, and whether that may pass by itself.
 const CODES: &[(&[&str], Retry, &str)] = &[
     (
         &["NoSuchBucket", "ContainerNotFound"],
         Retry::Never,
-        "there is no such bucket; make it, or correct its name",
+        NO_BUCKET,
     ),
     (
         &[
@@ -63,6 +65,11 @@ const CODES: &[(&[&str], Retry, &str)] = &[
         "that is no name of a bucket; correct it",
     ),
 ];
+
+/// The bucket is not there.
+pub(super) fn no_bucket(name: &str) -> Error {
+    Error::never(format!("{name} cannot be written: {NO_BUCKET}"))
+}
 
 pub(super) fn explain(name: &str, what: &str, error: StoreError) -> Error {
     let text = chain(&error);

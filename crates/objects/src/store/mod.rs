@@ -19,8 +19,7 @@ use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use penstock_connect::Error;
 
-pub(crate) use azure::ConnectionString;
-pub use azure::{Azure, AzureCredentials};
+pub use azure::{Azure, AzureCredentials, ConnectionString};
 pub use client::Proxy;
 pub use gcs::{Gcs, GcsCredentials};
 pub use s3::{S3, S3Credentials, S3Encryption, SseAlgorithm};
@@ -88,7 +87,13 @@ impl Store {
                 listed.next().await.transpose().map_err(failed)?;
             }
             Some(parts) => {
-                let upload = parts.create_multipart(&path).await.map_err(failed)?;
+                let upload = match parts.create_multipart(&path).await {
+                    Ok(upload) => upload,
+                    Err(object_store::Error::NotFound { .. }) => {
+                        return Err(failure::no_bucket(&self.name));
+                    }
+                    Err(error) => return Err(failed(error)),
+                };
                 // Left over, it is one of the unfinished uploads that the store cleans up.
                 let _ = parts.abort_multipart(&path, &upload).await;
             }

@@ -1,0 +1,73 @@
+//! Who writes: a key pair, or what the machine has.
+
+use penstock_connect::ConfigValue;
+use penstock_connect::config::Secret;
+use penstock_objects::store::S3Credentials;
+
+/// A class of the AWS SDK for Java that finds credentials. All that look at the machine are one here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Provider {
+    /// What the machine has.
+    Environment,
+    /// Nobody: requests are not signed.
+    Anonymous,
+}
+
+impl ConfigValue for Provider {
+    const KIND: &'static str = "a class of the AWS SDK for Java";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        match text.rsplit('.').next().unwrap_or(text) {
+            "DefaultAWSCredentialsProviderChain"
+            | "DefaultCredentialsProvider"
+            | "EnvironmentVariableCredentialsProvider"
+            | "WebIdentityTokenCredentialsProvider"
+            | "WebIdentityTokenFileCredentialsProvider"
+            | "ProfileCredentialsProvider"
+            | "ContainerCredentialsProvider"
+            | "EC2ContainerCredentialsProviderWrapper"
+            | "InstanceProfileCredentialsProvider" => Ok(Self::Environment),
+            "AnonymousAWSCredentials" | "AnonymousCredentialsProvider" => Ok(Self::Anonymous),
+            _ => Err(format!(
+                "names {text}, which cannot be loaded; without it the AWS SDKs' chain is followed \
+                 (environment, web identity, profile, container, machine)"
+            )),
+        }
+    }
+}
+
+/// Keys win over a provider.
+pub(crate) fn credentials(
+    id: Option<&String>,
+    secret: Option<&Secret>,
+    token: Option<&Secret>,
+    provider: Option<&Provider>,
+) -> S3Credentials {
+    match (id, secret, provider) {
+        (Some(id), Some(secret), _) => S3Credentials::Keys {
+            id: id.clone(),
+            secret: secret.clone(),
+            token: token.cloned(),
+        },
+        (_, _, Some(Provider::Anonymous)) => S3Credentials::Anonymous,
+        _ => S3Credentials::Environment,
+    }
+}
+
+/// Half a key pair is a mistake.
+pub(crate) fn check_pair(
+    id: Option<&String>,
+    secret: Option<&Secret>,
+) -> Vec<(&'static str, String)> {
+    match (id, secret) {
+        (Some(_), None) => vec![(
+            "aws.secret.access.key",
+            "is required with aws.access.key.id".to_owned(),
+        )],
+        (None, Some(_)) => vec![(
+            "aws.access.key.id",
+            "is required with aws.secret.access.key".to_owned(),
+        )],
+        _ => Vec::new(),
+    }
+}
