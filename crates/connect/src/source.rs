@@ -68,6 +68,18 @@ pub trait Source: Send {
     /// Waits for records. Cancel-safe: the runner may drop the future and poll again without loss.
     async fn poll(&mut self) -> Result<SourceBatch, Error>;
 
+    /// Where the record with this index in the last batch came from (`in/a.csv:17`), for messages about
+    /// it that others make.
+    fn place(&self, index: usize) -> Option<String> {
+        let _ = index;
+        None
+    }
+
+    /// Asked when a batch is settled: nothing will ever come again. The task has then completed.
+    fn is_finished(&self) -> bool {
+        false
+    }
+
     /// Stops taking in. Records that were polled are already settled.
     async fn close(&mut self);
 }
