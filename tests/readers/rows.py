@@ -55,10 +55,9 @@ def snappy_java(data):
 
 
 def zstd(data):
-    import zstandard
+    from backports import zstd as codec
 
-    reader = zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True)
-    return reader.read()
+    return codec.decompress(data)
 
 
 def lz4(data):

@@ -5,7 +5,7 @@ use std::path::Path;
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 use xtask::paths;
-use xtask::services::{Kafka, REGISTRY_VARIABLE, Registry};
+use xtask::services::{Kafka, KafkaOptions, REGISTRY_VARIABLE, Registry};
 
 use crate::Deployment;
 
@@ -44,9 +44,17 @@ impl Estate {
     /// # Panics
     /// When one of them does not start.
     pub async fn kafka() -> Self {
+        Self::kafka_with(KafkaOptions::default()).await
+    }
+
+    /// As [`Estate::kafka`], with a broker of other settings.
+    ///
+    /// # Panics
+    /// As [`Estate::kafka`].
+    pub async fn kafka_with(options: KafkaOptions) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let path = dir.path().join("servers");
-        let servers = tokio::task::spawn_blocking(move || Servers::start(&path))
+        let servers = tokio::task::spawn_blocking(move || Servers::start(&path, options))
             .await
             .expect("starting servers does not panic");
         Self {
@@ -114,8 +122,8 @@ impl Estate {
 }
 
 impl Servers {
-    fn start(dir: &Path) -> xtask::Result<Self> {
-        let kafka = Kafka::start(&dir.join("kafka"))?;
+    fn start(dir: &Path, options: KafkaOptions) -> xtask::Result<Self> {
+        let kafka = Kafka::start_with(&dir.join("kafka"), options)?;
         let (registry_url, registry) = match std::env::var(REGISTRY_VARIABLE) {
             Ok(url) => (url, None),
             Err(_) => {

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod buckets;
+pub mod certificates;
 mod deployment;
 mod estate;
 pub mod events;

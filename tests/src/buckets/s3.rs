@@ -4,6 +4,7 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::aws::{AmazonS3, AmazonS3Builder, AwsAuthorizer, AwsCredential};
 use object_store::client::{HttpRequest, HttpRequestBody};
+use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use reqwest::Method;
 use xtask::services::Minio;
@@ -63,7 +64,7 @@ impl S3 {
     pub(super) async fn get(&self, name: &str) -> Bytes {
         let object = self
             .client
-            .get(&name.into())
+            .get(&path(name))
             .await
             .unwrap_or_else(|error| panic!("{error}"));
         object.bytes().await.expect("the object arrives whole")
@@ -71,7 +72,7 @@ impl S3 {
 
     pub(super) async fn put(&self, name: &str, bytes: Bytes) {
         self.client
-            .put(&name.into(), bytes.into())
+            .put(&path(name), bytes.into())
             .await
             .unwrap_or_else(|error| panic!("{error}"));
     }
@@ -109,4 +110,9 @@ impl S3 {
         assert!(status.is_success(), "{url}: {status} {body}");
         body
     }
+}
+
+/// The name as it is: `Path::from` would write some characters as their percent codes.
+fn path(name: &str) -> Path {
+    Path::parse(name).unwrap_or_else(|error| panic!("{error}"))
 }

@@ -45,7 +45,7 @@ impl Request {
                 object: value(query, "name").or_else(|| after_o(rest)),
             };
         }
-        for prefix in ["/storage/v1/b/", "/download/storage/v1/b/"] {
+        for prefix in ["/storage/v1/b", "/download/storage/v1/b"] {
             if let Some(rest) = path.strip_prefix(prefix) {
                 let object = after_o(rest);
                 return Self {

@@ -49,6 +49,7 @@ impl Estate {
             jvm: ["-Xms512m", "-Xmx512m", "-XX:+UseSerialGC"]
                 .map(Into::into)
                 .into(),
+            security: None,
         };
         let kafka = Kafka::start_with(&dir.path().join("kafka"), options)?;
         let (registry, registry_url) = start_registry(&dir.path().join("registry"))?;

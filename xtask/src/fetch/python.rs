@@ -17,7 +17,8 @@ const REQUIREMENTS: &[&str] = &[
     "duckdb==2.0.0",
     "fastavro==1.13.1",
     "cramjam==2.14.0",
-    "zstandard==0.25.0",
+    "backports.zstd==1.8.0",
+    "pytz==2026.6",
     // What the Confluent client imports for its schema registry rules and field encryption.
     "attrs==26.1.0",
     "authlib==1.9.9",

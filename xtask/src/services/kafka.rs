@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use super::{KAFKA_VARIABLE, READY_LIMIT, SMALL_JVM, Variables};
+use super::{KAFKA_VARIABLE, KafkaSecurity, READY_LIMIT, SMALL_JVM, Variables};
 use crate::process::{self, Process};
 use crate::{Error, Result, fetch, ports, tools};
 
@@ -23,6 +23,8 @@ pub struct KafkaOptions {
     pub properties: Vec<(String, String)>,
     /// Options of the Java virtual machine.
     pub jvm: Vec<String>,
+    /// Listeners for clients that must say who they are, beside the plain one.
+    pub security: Option<KafkaSecurity>,
 }
 
 impl Default for KafkaOptions {
@@ -32,8 +34,17 @@ impl Default for KafkaOptions {
         Self {
             properties: Vec::new(),
             jvm,
+            security: None,
         }
     }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Ports {
+    plain: u16,
+    sasl_ssl: u16,
+    ssl: u16,
+    controller: u16,
 }
 
 /// A broker that runs until it is dropped.
@@ -42,7 +53,7 @@ pub struct Kafka {
     dir: PathBuf,
     jars: PathBuf,
     options: KafkaOptions,
-    port: u16,
+    ports: Ports,
     process: Process,
     detached: bool,
 }
@@ -78,8 +89,14 @@ impl Kafka {
         fs::create_dir_all(dir).map_err(Error::io("make the folder", dir))?;
         let mut attempt = 1;
         loop {
-            let [port, controller] = ports::free()?;
-            configure(dir, port, controller, &options)?;
+            let [plain, sasl_ssl, ssl, controller] = ports::free()?;
+            let ports = Ports {
+                plain,
+                sasl_ssl,
+                ssl,
+                controller,
+            };
+            configure(dir, ports, &options)?;
             format_storage(dir, &jars, &options)?;
             match start_process(dir, &jars, &options, detached) {
                 Ok(process) => {
@@ -87,7 +104,7 @@ impl Kafka {
                         dir: dir.into(),
                         jars,
                         options,
-                        port,
+                        ports,
                         process,
                         detached,
                     });
@@ -108,7 +125,19 @@ impl Kafka {
     /// `host:port` for `bootstrap.servers`.
     #[must_use]
     pub fn bootstrap_servers(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("127.0.0.1:{}", self.ports.plain)
+    }
+
+    /// Port of the listener for users with a password, with [`KafkaOptions::security`].
+    #[must_use]
+    pub fn sasl_ssl_port(&self) -> u16 {
+        self.ports.sasl_ssl
+    }
+
+    /// Port of the listener for clients with a certificate, with [`KafkaOptions::security`].
+    #[must_use]
+    pub fn ssl_port(&self) -> u16 {
+        self.ports.ssl
     }
 
     /// Kills the broker at once. Clients see refused connections until [`Kafka::restart`].
@@ -147,15 +176,25 @@ impl Kafka {
 }
 
 /// The short session is for restarts: a killed broker is let in again once its session has ended.
-fn configure(dir: &Path, port: u16, controller: u16, options: &KafkaOptions) -> Result<()> {
+fn configure(dir: &Path, ports: Ports, options: &KafkaOptions) -> Result<()> {
     let data = dir.join("data");
+    let Ports {
+        plain,
+        sasl_ssl,
+        ssl,
+        controller,
+    } = ports;
+    let mut listeners = format!("PLAINTEXT://127.0.0.1:{plain}");
+    if options.security.is_some() {
+        listeners += &format!(",SASL_SSL://127.0.0.1:{sasl_ssl},SSL://127.0.0.1:{ssl}");
+    }
     let mut text = format!(
         "process.roles=broker,controller\n\
          node.id=1\n\
-         listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
-         advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n\
+         listeners={listeners},CONTROLLER://127.0.0.1:{controller}\n\
+         advertised.listeners={listeners}\n\
          controller.listener.names=CONTROLLER\n\
-         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL\n\
          controller.quorum.voters=1@127.0.0.1:{controller}\n\
          log.dirs={}\n\
          offsets.topic.replication.factor=1\n\
@@ -173,6 +212,9 @@ fn configure(dir: &Path, port: u16, controller: u16, options: &KafkaOptions) -> 
          log.cleaner.dedupe.buffer.size=4194304\n",
         data.display()
     );
+    if let Some(security) = &options.security {
+        text += &security.properties(dir)?;
+    }
     for (key, value) in &options.properties {
         text += &format!("{key}={value}\n");
     }
@@ -210,7 +252,13 @@ fn format_storage(dir: &Path, jars: &Path, options: &KafkaOptions) -> Result<()>
     let mut command = java(dir, jars, options)?;
     command
         .args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"])
-        .arg(dir.join("server.properties"));
+        .arg(dir.join("server.properties"))
+        .args(
+            options
+                .security
+                .iter()
+                .flat_map(KafkaSecurity::format_arguments),
+        );
     process::run(
         "formatting Kafka's storage",
         command,

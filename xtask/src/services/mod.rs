@@ -4,12 +4,14 @@ mod kafka;
 mod objects;
 mod probe;
 mod registry;
+mod security;
 mod set;
 mod shared;
 
 pub use kafka::{Kafka, KafkaOptions};
 pub use objects::{FakeGcs, Minio};
 pub use registry::Registry;
+pub use security::KafkaSecurity;
 pub use set::{Fetched, Services};
 pub use shared::Shared;
 
