@@ -20,6 +20,65 @@ fn stderr(output: &Output) -> String {
 }
 
 #[test]
+fn files_written_for_other_export_connectors_have_no_problems() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("worker.properties"), "data.dir=data\n").unwrap();
+    let lake = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/acceptance/lake");
+    for file in ["s3.properties", "gcs.properties"] {
+        std::fs::copy(lake.join(file), dir.path().join(file)).unwrap();
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_penstock"))
+        .args([
+            "validate",
+            "worker.properties",
+            "s3.properties",
+            "gcs.properties",
+        ])
+        .envs([
+            ("AWS_ACCESS_KEY_ID", "id"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ])
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        "2 connectors: no problems\n"
+    );
+}
+
+#[test]
+fn keys_of_an_export_that_mean_nothing_are_noted_and_those_not_supported_refused_at_their_lines() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("worker.properties"), "data.dir=data\n").unwrap();
+    let fine = "name=lake\nconnector.class=io.confluent.connect.s3.S3SinkConnector\ntopics=a\n\
+        s3.bucket.name=lake\nflush.size=1\nformat.class=io.confluent.connect.s3.format.json.JsonFormat\n\
+        s3.part.retries=5\nconfluent.license=\n";
+    std::fs::write(dir.path().join("fine.properties"), fine).unwrap();
+    let output = validate(dir.path(), &["worker.properties", "fine.properties"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        said.contains(
+            "note: fine.properties:7: s3.part.retries: has no effect: requests are tried again for 30 \
+             seconds, then the worker tries again\n"
+        ),
+        "{said}"
+    );
+    let refused = format!("{fine}s3.acl.canned=private\n");
+    std::fs::write(dir.path().join("refused.properties"), refused).unwrap();
+    let output = validate(dir.path(), &["worker.properties", "refused.properties"]);
+    assert!(!output.status.success());
+    assert!(
+        stderr(&output)
+            .contains("refused.properties:9: s3.acl.canned: is not supported: objects get no ACL"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
 fn the_acceptance_folders_have_no_problems() {
     for (folder, files, connectors) in [
         (

@@ -5,6 +5,7 @@ use std::error::Error as _;
 use object_store::Error as StoreError;
 use penstock_connect::{Error, Retry};
 
+const ANOTHER_REGION: &str = "the bucket is in another region; correct the region";
 const NO_BUCKET: &str = "there is no such bucket; make it, or correct its name";
 
 /// Codes of S3's, GCS's and Azure's XML answers, what they mean, and whether that may pass by itself.
@@ -47,7 +48,7 @@ const CODES: &[(&[&str], Retry, &str)] = &[
             "IllegalLocationConstraintException",
         ],
         Retry::Never,
-        "the bucket is in another region; correct the region",
+        ANOTHER_REGION,
     ),
     (
         &["RequestTimeTooSkewed", "RequestExpired"],
@@ -79,6 +80,7 @@ pub(super) fn explain(name: &str, what: &str, error: StoreError) -> Error {
         .find(|(codes, ..)| code.is_some_and(|code| codes.contains(&code)));
     if let (Some(code), Some((_, retry, advice))) = (code, known) {
         let region = between(&text, "<Region>", "</Region>")
+            .filter(|_| *advice == ANOTHER_REGION)
             .map_or_else(String::new, |region| format!(" (it says {region})"));
         return Error {
             retry: *retry,

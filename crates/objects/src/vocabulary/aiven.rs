@@ -9,7 +9,7 @@ use penstock_files::{
     Compression, Csv, Dialect, FileSpec, Format, Member, Timestamps, ValueEncoding,
 };
 
-use super::confluent::AvroCodec;
+use super::classes::AvroCodec;
 use super::contents::Contents;
 use super::engine::{EngineKeys, part_bytes, schedule};
 use crate::layout::{NameTemplate, Templated, Zone, check_prefix};

@@ -2,13 +2,13 @@
 //! vendor share, and what they make of a [`Plan`](crate::Plan).
 
 mod aiven;
+mod classes;
 mod confluent;
 mod contents;
 mod engine;
 
 pub use aiven::{AivenKeys, OutputType, TimestampSource};
-pub use confluent::{
-    AvroCodec, ConfluentKeys, Extractor, FormatClass, ParquetCodec, Partitioner, Separator,
-};
+pub use classes::{AvroCodec, Extractor, FormatClass, ParquetCodec, Partitioner, Separator};
+pub use confluent::ConfluentKeys;
 pub use contents::Contents;
 pub use engine::{EngineKeys, check_part, part_bytes, schedule};

@@ -1,0 +1,188 @@
+//! What an export finds out about its store before the first record, on real servers.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use object_store::path::Path;
+use object_store::{Error as StoreError, ObjectStoreExt, PutMode, PutOptions};
+use penstock_connect::{ConfigValue, Retry, config::Secret};
+use penstock_objects::Store;
+use penstock_objects::store::{Gcs, GcsCredentials, Proxy, S3, S3Credentials};
+use penstock_tests::Bucket;
+
+fn s3(bucket: &Bucket) -> S3 {
+    let credentials = bucket.credentials();
+    S3 {
+        bucket: bucket.name().to_owned(),
+        region: Some("us-east-1".to_owned()),
+        default_region: "us-east-1",
+        endpoint: Some(bucket.endpoint().to_owned()),
+        path_style: true,
+        credentials: S3Credentials::Keys {
+            id: credentials[0].1.to_owned(),
+            secret: Secret::parse(credentials[1].1).unwrap(),
+            token: None,
+        },
+        encryption: None,
+        proxy: Proxy::default(),
+        creates_only: true,
+    }
+}
+
+fn gcs(bucket: &Bucket) -> Gcs {
+    Gcs {
+        bucket: bucket.name().to_owned(),
+        endpoint: Some(bucket.endpoint().to_owned()),
+        credentials: GcsCredentials::Anonymous,
+        proxy: Proxy::default(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_can_be_written_passes_the_check_and_nothing_is_left_in_it() {
+    let (lake, ocean) = (Bucket::s3().await, Bucket::gcs().await);
+    for (bucket, store) in [
+        (&lake, s3(&lake).store().unwrap()),
+        (&ocean, gcs(&ocean).store().unwrap()),
+    ] {
+        store.check("events/").await.unwrap();
+        store.check("").await.unwrap();
+        assert!(bucket.list("").await.is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_a_bucket_is_said_before_the_first_record() {
+    let (lake, ocean) = (Bucket::s3().await, Bucket::gcs().await);
+    let missing = S3 {
+        bucket: "no-such-lake".to_owned(),
+        ..s3(&lake)
+    };
+    let unknown = S3 {
+        credentials: S3Credentials::Keys {
+            id: "AKIANOBODY".to_owned(),
+            secret: Secret::parse("nothing").unwrap(),
+            token: None,
+        },
+        ..s3(&lake)
+    };
+    let elsewhere = S3 {
+        region: Some("eu-west-9".to_owned()),
+        ..s3(&lake)
+    };
+    let missing_ocean = Gcs {
+        bucket: "no-such-ocean".to_owned(),
+        ..gcs(&ocean)
+    };
+    for (store, message) in [
+        (
+            missing.store().unwrap(),
+            "s3://no-such-lake cannot be written: there is no such bucket; make it, or correct its name",
+        ),
+        (
+            unknown.store().unwrap(),
+            &*format!(
+                "s3://{} cannot be written: the store does not know these credentials; correct them \
+                 [InvalidAccessKeyId]",
+                lake.name()
+            ),
+        ),
+        (
+            elsewhere.store().unwrap(),
+            &*format!(
+                "s3://{} cannot be written: the bucket is in another region; correct the region (it says \
+                 us-east-1) [AuthorizationHeaderMalformed]",
+                lake.name()
+            ),
+        ),
+        (
+            missing_ocean.store().unwrap(),
+            "gs://no-such-ocean cannot be written: there is no such bucket; make it, or correct its name",
+        ),
+    ] {
+        let error = store.check("events/").await.unwrap_err();
+        assert_eq!(
+            (error.retry, error.message.as_str()),
+            (Retry::Never, message)
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_away_may_come_back() {
+    let lake = Bucket::s3().await;
+    // A port that was free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let away = Gcs {
+        endpoint: Some(format!("http://127.0.0.1:{port}")),
+        ..gcs(&lake)
+    };
+    let error = away.store().unwrap().check("").await.unwrap_err();
+    assert_eq!(error.retry, Retry::Backoff, "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_with_escapes_and_spaces_are_what_they_say() {
+    let (lake, ocean) = (Bucket::s3().await, Bucket::gcs().await);
+    let name = "topics/demo-2/country=a%2Fb %2E+é/demo-2+3+0000000041.json";
+    for (bucket, store) in [
+        (&lake, s3(&lake).store().unwrap()),
+        (&ocean, gcs(&ocean).store().unwrap()),
+    ] {
+        let path = Path::parse(name).unwrap();
+        store.objects().put(&path, "x".into()).await.unwrap();
+        assert_eq!(bucket.names("").await, [name], "{}", store.name());
+        let parts = store.multipart().unwrap();
+        let large = Path::parse(format!("{name}.large")).unwrap();
+        let upload = parts.create_multipart(&large).await.unwrap();
+        let part = parts
+            .put_part(&large, &upload, 0, "y".into())
+            .await
+            .unwrap();
+        parts
+            .complete_multipart(&large, &upload, vec![part])
+            .await
+            .unwrap();
+        assert_eq!(bucket.get(&format!("{name}.large")).await, "y");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stores_that_create_only_do_not_replace() {
+    let (lake, ocean) = (Bucket::s3().await, Bucket::gcs().await);
+    let dir = tempfile::tempdir().unwrap();
+    for store in [
+        s3(&lake).store().unwrap(),
+        gcs(&ocean).store().unwrap(),
+        Store::directory(dir.path()).unwrap(),
+    ] {
+        assert!(store.creates_only());
+        let path = Path::parse("a/b").unwrap();
+        let create = || PutOptions::from(PutMode::Create);
+        store
+            .objects()
+            .put_opts(&path, "first".into(), create())
+            .await
+            .unwrap();
+        let again = store
+            .objects()
+            .put_opts(&path, "second".into(), create())
+            .await;
+        assert!(
+            matches!(again, Err(StoreError::AlreadyExists { .. })),
+            "{}: {again:?}",
+            store.name()
+        );
+        let kept = store
+            .objects()
+            .get(&path)
+            .await
+            .unwrap()
+            .bytes()
+            .await
+            .unwrap();
+        assert_eq!(kept, "first");
+    }
+}
