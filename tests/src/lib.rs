@@ -13,6 +13,7 @@ pub mod faults;
 mod gateway;
 mod programs;
 pub mod readers;
+pub mod senders;
 pub mod sse;
 mod viewer;
 mod wait;

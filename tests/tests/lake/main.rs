@@ -1,0 +1,8 @@
+//! Batch export, end to end: a worker, real object stores, and other people's readers.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod acceptance;
+mod faults;
+mod kills;
+mod refusals;
+mod table;

@@ -1,0 +1,78 @@
+//! Exports of the demo's derived stream, and what lies in their files.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use penstock_tests::readers::{Reader, read};
+use penstock_tests::senders::Sent;
+use penstock_tests::{Bucket, Deployment, eventually};
+use serde_json::Value;
+
+/// An export of `demo-2` in our own words, into a folder of the bucket by the export's name.
+pub(crate) fn export(
+    deployment: &Deployment,
+    bucket: &Bucket,
+    endpoint: &str,
+    name: &str,
+    keys: &str,
+) {
+    let credentials = bucket.credentials();
+    let place = match credentials.as_slice() {
+        [(_, id), (_, secret)] => format!(
+            "url=s3://{}/{name}\naws.region=us-east-1\naws.access.key.id={id}\naws.secret.access.key={secret}",
+            bucket.name()
+        ),
+        _ => format!("url=gs://{}/{name}", bucket.name()),
+    };
+    let text = format!(
+        "name={name}\nconnector.class=ObjectSink\ntopics=demo-2\n{place}\nendpoint={endpoint}\n\
+         value.converter=io.confluent.connect.avro.AvroConverter\n\
+         consumer.override.session.timeout.ms=6000\n{keys}\n"
+    );
+    deployment.write(&format!("{name}.properties"), &text);
+}
+
+/// The rows of the files below a folder of the bucket, by file.
+pub(crate) async fn files(
+    bucket: &Bucket,
+    prefix: &str,
+    reader: Reader,
+) -> Vec<(String, Vec<Value>)> {
+    let dir = tempfile::tempdir().unwrap();
+    bucket.download(prefix, dir.path()).await;
+    let path: &Path = dir.path();
+    let read = tokio::task::block_in_place(|| read(reader, path));
+    read.into_iter()
+        .map(|file| (file.name, file.rows))
+        .collect()
+}
+
+/// The text that tells one demo event from another.
+pub(crate) fn marker(row: &Value) -> &str {
+    row["notSensitiveValue"].as_str().expect("a demo event")
+}
+
+/// Every acknowledged event lies in the export's files once; one that was sent when the worker died
+/// lies there once or not at all. Within a file rows are in the topic's order.
+pub(crate) async fn every_event_once(bucket: &Bucket, export: &str, reader: Reader, sent: &Sent) {
+    let prefix = format!("{export}/");
+    let acknowledged = sent.iter().filter(|(_, done)| *done).count();
+    let what = format!("{acknowledged} acknowledged events below {prefix}");
+    let written = eventually(&what, async || {
+        let mut written: HashMap<String, usize> = HashMap::new();
+        for (_, rows) in files(bucket, &prefix, reader).await {
+            for row in &rows {
+                *written.entry(marker(row).to_owned()).or_default() += 1;
+            }
+        }
+        let complete = sent
+            .iter()
+            .all(|(marker, done)| !done || written.contains_key(marker));
+        complete.then_some(written)
+    })
+    .await;
+    for (marker, count) in &written {
+        assert_eq!(*count, 1, "{marker} in {export}");
+        assert!(sent.iter().any(|(other, _)| other == marker), "{marker}");
+    }
+}
