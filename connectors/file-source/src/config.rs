@@ -9,7 +9,7 @@ use penstock_formats::FieldPath;
 use penstock_registry::SchemaRef;
 
 use crate::consent::Levels;
-use crate::place::{FilePlace, Scheme};
+use crate::place::FilePlace;
 use crate::store::StoreKeys;
 use crate::time::TimeFormat;
 
@@ -92,8 +92,10 @@ config! {
     /// connector have nothing to do.
     #[check(check)]
     pub struct FileSourceKeys {
-        /// What to read: a file, a directory with everything below it, or a pattern (`in/*.csv`, `in/**/part-?.jsonl.gz`). In a directory, names that begin with `.` or `_` are left out.
-        "file" => file: FilePlace,
+        /// What to read on this machine: a file, a directory with everything below it, or a pattern (`in/*.csv`, `in/**/part-?.jsonl.gz`). In a directory, names that begin with `.` or `_` are left out.
+        "file" => file: Option<FilePlace>,
+        /// The same in a store: `s3://bucket/in/`, `gs://bucket/in/*.csv`, `az://container/in/a.csv`.
+        "url" => url: Option<FilePlace>,
         /// Topic that rows are appended to.
         "topic" => topic: String,
         /// Schema that every row has to fit; its types say how values are read. Without it, events are JSON, and the values of CSV are text.
@@ -198,15 +200,13 @@ impl Config for FileSourceConfig {
                 }
             }
         }
+        let given = settings.clone();
         // Both, so that all problems are reported at once.
         let keys = FileSourceKeys::read(settings, problems);
         let store = StoreKeys::read(settings, problems);
         let (keys, store) = (keys?, store?);
-        if matches!(&keys.file.bucket, Some(bucket) if bucket.scheme == Scheme::Azure)
-            && store.account.is_none()
-        {
-            let message = "is required with az:// in file";
-            problems.push(settings.problem("azblob.account.name", message));
+        for (key, message) in store.check_for(keys.place().bucket.as_ref()) {
+            problems.push(given.problem(key, message));
         }
         (problems.len() == before).then_some(Self {
             keys,
@@ -216,8 +216,26 @@ impl Config for FileSourceConfig {
     }
 }
 
+impl FileSourceKeys {
+    /// What to read.
+    pub(crate) fn place(&self) -> &FilePlace {
+        match (&self.file, &self.url) {
+            (Some(place), _) | (None, Some(place)) => place,
+            (None, None) => unreachable!("a configuration with neither is refused"),
+        }
+    }
+}
+
 fn check(config: &FileSourceKeys) -> Vec<(&'static str, String)> {
     let mut problems = Vec::new();
+    match (&config.file, &config.url) {
+        (None, None) => problems.push(("file", "is required (or url)".to_owned())),
+        (Some(_), Some(_)) => problems.push((
+            "url",
+            "says in another way what file says; keep one of them".to_owned(),
+        )),
+        _ => {}
+    }
     let at_least_1 = || "must be at least 1".to_owned();
     if config.max_row.0 == 0 {
         problems.push(("row.max.bytes", at_least_1()));
@@ -279,6 +297,24 @@ mod tests {
     }
 
     #[test]
+    fn a_place_is_required_and_azure_needs_an_account() {
+        let problems = |text: &str| {
+            let settings = Settings::parse("f", text).unwrap();
+            let found = FileSourceConfig::read_all(settings).unwrap_err();
+            found.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(problems("topic=t"), ["f: file: is required (or url)"]);
+        assert_eq!(
+            problems("topic=t\nurl=az://lake/in\naws.region=x"),
+            [
+                "f:3: aws.region: means nothing for az://",
+                "f: azure.account.name: is required (or azure.connection.string)",
+            ]
+        );
+        assert!(read("columns.a=b").is_ok());
+    }
+
+    #[test]
     fn what_cannot_be_used_is_named_with_its_line() {
         for (text, expected) in [
             (
@@ -306,12 +342,20 @@ mod tests {
                 "f.properties:3: timestamp.format: must be auto, epoch.s, epoch.ms or a pattern such as %d/%m/%Y %H:%M:%S, not \"yyyy\"",
             ),
             (
+                "url=s3://lake/in",
+                "f.properties:3: url: says in another way what file says; keep one of them",
+            ),
+            (
                 "aws.access.key.id=a",
-                "f.properties:3: aws.access.key.id: needs aws.secret.access.key beside it",
+                "f.properties: aws.secret.access.key: is required with aws.access.key.id",
+            ),
+            (
+                "aws.region=eu-west-1",
+                "f.properties:3: aws.region: means nothing for files on this machine",
             ),
             (
                 "gcs.credentials.path=a\ngcs.credentials.json={}",
-                "f.properties:4: gcs.credentials.json: says in another way what gcs.credentials.path says; keep one of them",
+                "f.properties:4: gcs.credentials.json: give either gcs.credentials.path or gcs.credentials.json, not both",
             ),
             (
                 "colums.ignore=a",

@@ -53,7 +53,7 @@ pub(crate) struct Listing {
 
 impl Folder {
     pub(crate) async fn open(config: &FileSourceConfig) -> Result<Self, Error> {
-        let place = config.keys.file.clone();
+        let place = config.keys.place().clone();
         match &place.bucket {
             None => Self::local(place, config.keys.poll_interval.is_some()).await,
             Some(bucket) => Self::remote(config.store.open(bucket)?, place).await,
@@ -61,8 +61,8 @@ impl Folder {
     }
 
     async fn remote(store: Store, place: FilePlace) -> Result<Self, Error> {
-        let path = Path::parse(&place.base)
-            .map_err(|error| Error::never(format!("file={place}: {error}")))?;
+        let path =
+            Path::parse(&place.base).map_err(|error| Error::never(format!("{place}: {error}")))?;
         let base = (!place.base.is_empty()).then_some(path);
         let mut single = None;
         if let (Some(base), None) = (&base, &place.pattern) {
@@ -89,7 +89,7 @@ impl Folder {
             &place.base
         };
         let metadata = tokio::fs::metadata(base).await.map_err(|error| {
-            let message = format!("file={place}: cannot read {base}");
+            let message = format!("{place}: cannot read {base}");
             match waits || error.kind() != std::io::ErrorKind::NotFound {
                 true => Error::reconnect(message),
                 false => Error::never(message),
@@ -110,7 +110,7 @@ impl Folder {
             },
         };
         let unusable = |error: &dyn std::fmt::Display| {
-            Error::never(format!("file={place}: cannot read {root}: {error}"))
+            Error::never(format!("{place}: cannot read {root}: {error}"))
         };
         let single = single.map(Path::parse).transpose();
         let single = single.map_err(|error| unusable(&error))?;
@@ -138,7 +138,7 @@ impl Folder {
     pub(crate) fn location(&self, name: &str) -> Result<Path, Error> {
         let below = name.strip_prefix(&self.before).ok_or_else(|| {
             Error::never(format!(
-                "{name} was being read, and is not in {}: change file= back until it is done, or delete the stored \
+                "{name} was being read, and is not in {}: change the place back until it is done, or delete the stored \
                  position to begin anew",
                 self.place
             ))

@@ -13,6 +13,17 @@ pub(crate) enum Scheme {
     Azure,
 }
 
+impl Scheme {
+    /// What URLs begin with.
+    pub(crate) fn url(self) -> &'static str {
+        match self {
+            Self::S3 => "s3://",
+            Self::Gcs => "gs://",
+            Self::Azure => "az://",
+        }
+    }
+}
+
 /// A bucket or container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Bucket {
@@ -66,7 +77,7 @@ impl ConfigValue for FilePlace {
             Some((scheme, rest)) => {
                 let scheme = match scheme {
                     "s3" | "s3a" => Scheme::S3,
-                    "gs" => Scheme::Gcs,
+                    "gs" | "gcs" => Scheme::Gcs,
                     "az" | "azure" => Scheme::Azure,
                     _ => {
                         return Err(format!(
