@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use penstock_connect::{
-    Error, FlushReason, Journal, JournalEntry, Need, Position, Sink, TopicPartition,
-};
+use penstock_connect::{Error, FlushReason, Journal, JournalEntry, Need, Position, TopicPartition};
 use tokio::time::Instant;
 
 use crate::ObjectSink;
 use crate::notice::notice;
 use crate::rebuild::Ended;
-use crate::sink::ROOM;
 
 /// How long files that have ended are waited for when their partitions go away. What is not there by
 /// then is rebuilt by whoever has them next.
 const CLOSE: Duration = Duration::from_secs(30);
+
+/// How long a flush waits for room, so that nobody spins.
+const ROOM: Duration = Duration::from_millis(100);
 
 impl ObjectSink {
     pub(crate) async fn flush_for(
@@ -23,7 +23,7 @@ impl ObjectSink {
         journal: &mut dyn Journal,
     ) -> Result<(), Error> {
         if reason == FlushReason::Tick {
-            if self.need() == Need::Room {
+            if self.needs() == Need::Room {
                 self.uploads.wait(Some(Instant::now() + ROOM)).await?;
             }
             self.look_at_clock(true);
@@ -87,7 +87,7 @@ impl ObjectSink {
                     Ended::Short(file, rows) => {
                         tracing::warn!(
                             "{} was announced with {rows} records of {topic}-{number}, and only {} of them are still \
-                             there: it is written with those",
+                             in the topic: it is written with those",
                             file.what.name,
                             file.what.rows
                         );
@@ -95,8 +95,8 @@ impl ObjectSink {
                     }
                     Ended::Vanished(what) => {
                         tracing::warn!(
-                            "{} was announced with {} records of {topic}-{number}, and none of them is still there: it is \
-                             not written",
+                            "{} was announced with {} records of {topic}-{number}, and none of them came for it again \
+                             (they have gone from the topic, or names are made in another way now): it is not written",
                             what.name,
                             what.rows
                         );
@@ -122,6 +122,9 @@ impl ObjectSink {
         for (place, held) in self.partitions.iter().enumerate() {
             let mut uploads = pending.remove(&held.partition).unwrap_or_default();
             uploads.extend(held.left.iter().cloned());
+            if !held.books.has_changed() && uploads == held.uploads {
+                continue;
+            }
             let Some(draft) = held.books.draft(uploads) else {
                 continue;
             };
@@ -157,6 +160,7 @@ impl ObjectSink {
             let held = &mut self.partitions[place];
             held.books.stored(&draft);
             held.note = Some(note);
+            held.uploads = draft.entry.uploads;
             for id in draft.announced {
                 self.uploads.announce(id);
             }

@@ -17,6 +17,7 @@ mod notice;
 mod open_file;
 mod partition;
 mod plan;
+mod pressure;
 mod rebuild;
 mod replay;
 mod rotation;

@@ -149,6 +149,8 @@ pub(crate) struct Partition<B> {
     cursor_bytes: usize,
     /// The greatest cursor that was loaded: from there on no record can be durable already.
     durable_to: i64,
+    /// A draft may differ from the last one that was stored.
+    changed: bool,
     /// Keys of files that end before the next offset.
     full: Vec<Arc<str>>,
     /// Files that have ended, whose bodies nobody has taken yet.
@@ -171,6 +173,7 @@ impl<B> Partition<B> {
             cursors: HashMap::new(),
             cursor_bytes: 0,
             durable_to: i64::MIN,
+            changed: true,
             full: Vec::new(),
             ended: Vec::new(),
             time_due: None,
@@ -284,6 +287,7 @@ impl<B> Partition<B> {
             touched: now,
         };
         file.took(offset, opening.timestamp, now);
+        self.changed = true;
         let Err(mut file) = self.rebuilds.begin(offset, Box::new(file)) else {
             return true;
         };
@@ -317,8 +321,14 @@ impl<B> Partition<B> {
         }
         self.end_by_time();
         if let Some(next) = self.next {
-            self.rebuilds.end_before(next, &mut self.ended);
+            self.end_rebuilds(next);
         }
+    }
+
+    fn end_rebuilds(&mut self, before: i64) {
+        let ended = self.ended.len();
+        self.rebuilds.end_before(before, &mut self.ended);
+        self.changed |= self.ended.len() > ended;
     }
 
     fn advance(&mut self, offset: i64, rules: &Rules) -> bool {
@@ -326,7 +336,7 @@ impl<B> Partition<B> {
             return false;
         }
         self.settle();
-        self.rebuilds.end_before(offset, &mut self.ended);
+        self.end_rebuilds(offset);
         if self
             .oldest
             .is_some_and(|oldest| offset - oldest >= rules.reach)
@@ -334,6 +344,8 @@ impl<B> Partition<B> {
             self.end_where(|file| offset - file.begun >= rules.reach);
         }
         self.next = Some(offset + 1);
+        // The position goes with the records where no file holds it back.
+        self.changed |= self.collecting.is_empty();
         self.stream_before = self.stream;
         true
     }
@@ -408,6 +420,7 @@ impl<B> Partition<B> {
     }
 
     fn leave(&mut self, file: Whole, phase: Phase, listed: bool) {
+        self.changed = true;
         let leaving = Leaving {
             file,
             phase,
@@ -420,6 +433,7 @@ impl<B> Partition<B> {
     pub(crate) fn durable(&mut self, id: FileId) {
         if let Some(leaving) = self.leaving.get_mut(&id) {
             leaving.phase = Phase::Durable;
+            self.changed = true;
             let (key, last) = (leaving.file.what.key.clone(), leaving.file.what.last);
             self.set_cursor(key, last);
         }
@@ -490,6 +504,11 @@ impl<B> Partition<B> {
         Some(draft)
     }
 
+    /// The journal may have to hold something else than it does.
+    pub(crate) fn has_changed(&self) -> bool {
+        self.changed
+    }
+
     /// The journal holds the draft.
     pub(crate) fn stored(&mut self, draft: &Draft) {
         for id in &draft.announced {
@@ -501,6 +520,8 @@ impl<B> Partition<B> {
         for (id, _) in &draft.durable {
             self.leaving.remove(id);
         }
+        // More files may wait to be announced than one entry takes.
+        self.changed = self.unannounced();
         let resume = draft.entry.resume;
         self.cursors.retain(|_, last| *last >= resume);
         self.cursor_bytes = self.cursors.keys().map(|key| key.len()).sum();

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -18,18 +18,10 @@ use crate::entry::{Entry, PendingUpload};
 use crate::naming::{key_of, name_of, path_of};
 use crate::open_file::OpenFile;
 use crate::partition::{FileId, Opening, Partition, Place};
+use crate::pressure::State;
 use crate::rotation::Rules;
 use crate::uploads::Uploads;
 use crate::{NamedBy, NullValues, Plan, replay};
-
-/// Ended files that may wait for their objects before no more records are taken.
-const MOST_LEAVING: usize = 512;
-
-/// A file whose writer holds so much is asked to give memory back before it is ended for it.
-const SHRINK_AT: usize = 1 << 20;
-
-/// How long the word that an object is there may wait for others, in milliseconds.
-const NOTE_AFTER: i64 = 500;
 
 /// What the clock says, in milliseconds since the epoch.
 type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -49,32 +41,17 @@ pub struct ObjectSink {
     /// Places in `partitions`.
     pub(crate) index: HashMap<TopicPartition, usize>,
     pub(crate) uploads: Uploads,
-    holder: BudgetHolder,
-    clock: Clock,
+    pub(crate) holder: BudgetHolder,
+    pub(crate) clock: Clock,
     stamp: Arc<str>,
     ids: FileId,
-    batch: u64,
+    pub(crate) batch: u64,
     /// Whether the store was asked if it can be written.
     checked: bool,
-    state: State,
+    pub(crate) state: State,
     key: String,
     /// Bytes that writers hold.
     pub(crate) writing: usize,
-}
-
-/// What [`Sink::need`] answers from, as of the last write or flush.
-#[derive(Default)]
-struct State {
-    /// Ended files, and those of them that wait to be announced.
-    leaving: usize,
-    unannounced: bool,
-    /// Since when the word of an object waits for the journal.
-    unnoted_since: Option<i64>,
-    /// An upload cannot go on before the journal names it.
-    unnoted_upload: bool,
-    /// When the clock next ends a file.
-    clock_due: Option<i64>,
-    rebuilding: bool,
 }
 
 /// A partition that is ours.
@@ -83,10 +60,12 @@ pub(crate) struct Held {
     pub(crate) books: Partition<OpenFile>,
     /// What the journal holds.
     pub(crate) note: Option<Bytes>,
+    /// The uploads that it names.
+    pub(crate) uploads: Vec<PendingUpload>,
     /// Uploads of earlier tasks that could not be given up.
     pub(crate) left: Vec<PendingUpload>,
     /// The batch that last had records of it, and the next offset before that batch.
-    batch: u64,
+    pub(crate) batch: u64,
     taken: i64,
 }
 
@@ -136,6 +115,7 @@ impl ObjectSink {
         let mut held = Held {
             books: Partition::new(),
             note: None,
+            uploads: Vec::new(),
             left: Vec::new(),
             batch: 0,
             taken: i64::MIN,
@@ -300,117 +280,6 @@ impl ObjectSink {
         }
         Ok(())
     }
-
-    /// Ends the files that took a record longest ago until one more may be opened. A file that has
-    /// records of the offset at hand stays.
-    fn make_room_for_one(&mut self) {
-        let batch = self.batch;
-        let mut open: usize = self
-            .partitions
-            .iter()
-            .map(|held| held.books.collecting().len())
-            .sum();
-        while open >= self.plan.max_open.max(1) {
-            let files = self
-                .partitions
-                .iter()
-                .enumerate()
-                .flat_map(|(place, held)| {
-                    let current = held.books.next().filter(|_| held.batch == batch);
-                    let files = held.books.collecting();
-                    files
-                        .filter(move |file| Some(file.what.last + 1) != current)
-                        .map(move |file| (file.touched, file.id, place, &file.what.key))
-                });
-            let Some((.., place, key)) = files.min_by_key(|(touched, id, ..)| (*touched, *id))
-            else {
-                return;
-            };
-            let key = key.clone();
-            self.partitions[place].books.end(&key);
-            self.counters.cut_short.inc();
-            open -= 1;
-        }
-    }
-
-    /// Gives memory back where this sink is the one that has to: the largest files first shrink, then
-    /// end, until what still collects is half of what was held. What is on its way out goes by itself.
-    pub(crate) fn relieve(&mut self) -> Result<(), Error> {
-        self.account();
-        if !self.holder.must_yield() {
-            return Ok(());
-        }
-        let mut files: Vec<(usize, usize, Arc<str>)> = Vec::new();
-        let mut collecting = 0;
-        for (place, held) in self.partitions.iter().enumerate() {
-            for file in held.books.collecting() {
-                let bytes = file.body.held() + self.uploads.waiting(file.id);
-                collecting += bytes;
-                files.push((bytes, place, file.what.key.clone()));
-            }
-        }
-        files.sort_unstable();
-        let enough = self.holder.held() / 2;
-        while collecting > enough
-            && let Some((bytes, place, key)) = files.pop()
-        {
-            let books = &mut self.partitions[place].books;
-            let Some(file) = books.collecting_mut(&key) else {
-                continue;
-            };
-            if file.body.held() >= SHRINK_AT {
-                let before = file.body.held();
-                let chunk = file.body.shrink()?;
-                self.writing = self.writing + file.body.held() - before;
-                let id = file.id;
-                self.uploads.push(id, chunk);
-                let now = file.body.held() + self.uploads.waiting(id);
-                if now <= bytes / 2 {
-                    collecting -= bytes - now;
-                    continue;
-                }
-            }
-            books.end(&key);
-            self.counters.cut_short.inc();
-            collecting -= bytes;
-        }
-        self.finish_ended()?;
-        self.account();
-        Ok(())
-    }
-
-    /// Says what is held, and finds out what is needed.
-    pub(crate) fn account(&mut self) {
-        let mut state = State {
-            unnoted_upload: self.uploads.unnoted(),
-            clock_due: self.state.clock_due,
-            ..State::default()
-        };
-        let (mut open, mut unnoted) = (0, false);
-        for held in &self.partitions {
-            let books = &held.books;
-            open += books.collecting().len();
-            state.leaving += books.leaving();
-            state.unannounced |= books.unannounced();
-            unnoted |= books.unnoted();
-            state.rebuilding |= books.is_rebuilding();
-        }
-        state.unnoted_since =
-            unnoted.then(|| self.state.unnoted_since.unwrap_or_else(|| (self.clock)()));
-        self.state = state;
-        self.holder.set(self.writing + self.uploads.held());
-        let gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-        self.counters.open.set(gauge(open));
-        self.counters.held.set(gauge(self.holder.held()));
-    }
-
-    fn has_no_room(&self) -> bool {
-        let state = &self.state;
-        // Files that are rebuilt end with their last record alone: where nothing else could go, it has
-        // to come.
-        let only_rebuilding = state.rebuilding && state.leaving == 0 && !self.uploads.in_flight();
-        state.leaving >= MOST_LEAVING || (self.holder.is_full() && !only_rebuilding)
-    }
 }
 
 #[async_trait]
@@ -492,18 +361,7 @@ impl Sink for ObjectSink {
     }
 
     fn need(&self) -> Need {
-        if self.has_no_room() {
-            return Need::Room;
-        }
-        let state = &self.state;
-        let now = (self.clock)();
-        let noted_at = state.unnoted_since.map(|since| since + NOTE_AFTER);
-        let due = [state.clock_due, noted_at].into_iter().flatten().min();
-        let flush = state.unannounced
-            || state.unnoted_upload
-            || self.uploads.has_news()
-            || due.is_some_and(|due| now >= due);
-        if flush { Need::Flush } else { Need::Nothing }
+        self.needs()
     }
 
     async fn flush(
@@ -521,9 +379,6 @@ impl Sink for ObjectSink {
         Ok(())
     }
 }
-
-/// How long a flush waits for room, so that nobody spins.
-pub(crate) const ROOM: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests;

@@ -98,6 +98,14 @@ impl Upload {
         self.waiting + self.flying
     }
 
+    /// Those of them that go away by themselves: in requests, or of a file that has ended.
+    pub(crate) fn leaving(&self) -> usize {
+        match self.ended {
+            Some(_) => self.held(),
+            None => self.flying,
+        }
+    }
+
     /// Those of them that are in no request.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting

@@ -54,6 +54,8 @@ pub(crate) struct Uploads {
     /// Files that may have a request to make.
     stirred: Vec<FileId>,
     held: usize,
+    /// Those of them that go away by themselves: in requests, or of files that have ended.
+    leaving: usize,
     /// Uploads that wait for the journal to name them.
     unnoted: usize,
     permits: Arc<Semaphore>,
@@ -73,6 +75,7 @@ impl Uploads {
             files: HashMap::new(),
             stirred: Vec::new(),
             held: 0,
+            leaving: 0,
             unnoted: 0,
             permits: Arc::new(Semaphore::new(AT_A_TIME)),
             tasks: JoinSet::new(),
@@ -92,14 +95,34 @@ impl Uploads {
         self.files.insert(id, sending);
     }
 
+    /// Changes an upload, and keeps the sums.
+    fn change<T>(&mut self, id: FileId, change: impl FnOnce(&mut Upload) -> T) -> Option<T> {
+        let file = self.files.get_mut(&id)?;
+        self.held -= file.upload.held();
+        self.leaving -= file.upload.leaving();
+        let changed = change(&mut file.upload);
+        self.held += file.upload.held();
+        self.leaving += file.upload.leaving();
+        Some(changed)
+    }
+
+    fn forget(&mut self, id: FileId) -> Option<Sending> {
+        let file = self.files.remove(&id)?;
+        self.held -= file.upload.held();
+        self.leaving -= file.upload.leaving();
+        self.unnoted -= usize::from(file.upload.is_unnoted());
+        Some(file)
+    }
+
     /// Bytes of a file are final.
     pub(crate) fn push(&mut self, id: FileId, chunk: Bytes) {
-        if let Some(file) = self.files.get_mut(&id) {
-            self.held += chunk.len();
-            file.upload.push(chunk);
-            if file.upload.held() > self.part_bytes {
-                self.stirred.push(id);
-            }
+        let part_bytes = self.part_bytes;
+        let many = self.change(id, |upload| {
+            upload.push(chunk);
+            upload.waiting() > part_bytes
+        });
+        if many == Some(true) {
+            self.stirred.push(id);
         }
     }
 
@@ -113,18 +136,14 @@ impl Uploads {
 
     /// A file has ended; its object holds one of these contents.
     pub(crate) fn end(&mut self, id: FileId, known: Vec<Content>) {
-        if let Some(file) = self.files.get_mut(&id) {
-            file.upload.end(known);
-            self.stirred.push(id);
-        }
+        self.change(id, |upload| upload.end(known));
+        self.stirred.push(id);
     }
 
     /// The journal names the file.
     pub(crate) fn announce(&mut self, id: FileId) {
-        if let Some(file) = self.files.get_mut(&id) {
-            file.upload.announce();
-            self.stirred.push(id);
-        }
+        self.change(id, Upload::announce);
+        self.stirred.push(id);
     }
 
     /// Uploads that the store keeps, by partition, for the journal.
@@ -172,14 +191,20 @@ impl Uploads {
         self.held
     }
 
+    /// Those of them that are on their way out.
+    pub(crate) fn leaving(&self) -> usize {
+        self.leaving
+    }
+
     /// Makes all requests that can be made.
     pub(crate) fn dispatch(&mut self) {
+        let part_bytes = self.part_bytes;
         for id in std::mem::take(&mut self.stirred) {
-            let Some(file) = self.files.get_mut(&id) else {
-                continue;
-            };
-            file.requests.retain(|request| !request.is_finished());
-            while let Some(request) = file.upload.next(self.part_bytes) {
+            while let Some(request) = self.change(id, |upload| upload.next(part_bytes)).flatten() {
+                let Some(file) = self.files.get_mut(&id) else {
+                    break;
+                };
+                file.requests.retain(|request| !request.is_finished());
                 let running = Running::new(&self.running);
                 let (bucket, permits) = (self.bucket.clone(), self.permits.clone());
                 let (path, counters) = (file.upload.path().clone(), self.counters.clone());
@@ -204,31 +229,32 @@ impl Uploads {
             self.join(joined)?;
         }
         while let Some(news) = self.heard.pop_front() {
-            // A file that was dropped meanwhile.
-            let Some(file) = self.files.get_mut(&news.file) else {
+            let id = news.file;
+            // A file that was dropped meanwhile is of no interest, not even its failure.
+            if !self.files.contains_key(&id) {
                 continue;
-            };
-            let before = file.upload.held();
-            match news.progress {
-                Err(error) => {
-                    self.counters.upload_failures.inc();
-                    return Err(error);
+            }
+            let progress = news
+                .progress
+                .inspect_err(|_| self.counters.upload_failures.inc())?;
+            match progress {
+                Progress::Begun(session) => {
+                    self.change(id, |upload| upload.begun(session));
+                    let unnoted = self
+                        .files
+                        .get(&id)
+                        .is_some_and(|file| file.upload.is_unnoted());
+                    self.unnoted += usize::from(unnoted);
                 }
-                Ok(Progress::Begun(session)) => {
-                    file.upload.begun(session);
-                    self.unnoted += usize::from(file.upload.is_unnoted());
+                Progress::Part(index, part, bytes) => {
+                    self.change(id, |upload| upload.arrived(index, part, bytes));
                 }
-                Ok(Progress::Part(index, id, bytes)) => file.upload.arrived(index, id, bytes),
-                Ok(Progress::There) => {
-                    self.held -= before;
-                    if let Some(file) = self.files.remove(&news.file) {
-                        there.push((file.owner, news.file));
-                    }
+                Progress::There => {
+                    there.extend(self.forget(id).map(|file| (file.owner, id)));
                     continue;
                 }
             }
-            self.held -= before - file.upload.held();
-            self.stirred.push(news.file);
+            self.stirred.push(id);
         }
         Ok(there)
     }
@@ -275,11 +301,9 @@ impl Uploads {
     pub(crate) async fn drop_files(&mut self, ids: impl Iterator<Item = FileId>) {
         let mut given_up = Vec::new();
         for id in ids {
-            let Some(file) = self.files.remove(&id) else {
+            let Some(file) = self.forget(id) else {
                 continue;
             };
-            self.held -= file.upload.held();
-            self.unnoted -= usize::from(file.upload.is_unnoted());
             for request in &file.requests {
                 request.abort();
             }
