@@ -122,8 +122,11 @@ fn what_cannot_run_is_said_at_its_line() {
     );
 }
 
+/// What a connector says of a key that it does not know.
+type Unknown = fn(&str) -> Vec<String>;
+
 /// All keys of the connectors' documentation beyond those that the S3 connectors share.
-const THEIRS: &[(&str, fn(&str) -> Vec<String>)] = &[
+const THEIRS: &[(&str, Unknown)] = &[
     ("gcs.bucket.name", unknown::<ConfluentGcsConfig>),
     ("gcs.part.size", unknown::<ConfluentGcsConfig>),
     ("gcs.part.retries", unknown::<ConfluentGcsConfig>),

@@ -68,6 +68,10 @@ fn names_are_those_of_the_connector() {
             "a/b/demo-2/partition=3/demo-2-3-041.json",
         ),
         (
+            "topics.dir=".to_owned(),
+            "demo-2/partition=3/demo-2+3+0000000041.json",
+        ),
+        (
             based("timestamp.extractor=RecordField\ntimestamp.field=meta.at"),
             "topics/demo-2/year=2021/month=03/day=26/hour=09/demo-2+3+0000000041.json",
         ),
@@ -325,6 +329,10 @@ fn what_cannot_run_is_said_at_its_line() {
              partition.duration.ms=1\nlocale=fr-FR",
             "s3.properties:8: locale: is not English, and path.format has names, which are written in \
              English only; use numbers (MM, dd)",
+        ),
+        (
+            "flush.size=1\nfile.delim=0",
+            "s3.properties:4: file.delim: must be more than digits, or two files could get the same name",
         ),
         (
             "flush.size=1\ntopics.dir=/lake",

@@ -51,6 +51,22 @@ impl NameTemplate {
         self.has(|part| *part == Part::Key)
     }
 
+    /// A topic and a key without a slash between them, which neither has, could be read in two ways.
+    fn mixes_texts(&self) -> bool {
+        let mut since_slash = None;
+        for part in &self.parts {
+            match part {
+                Part::Text(text) if text.contains('/') => since_slash = None,
+                Part::Topic | Part::Key if since_slash.is_some_and(|other| other != part) => {
+                    return true;
+                }
+                Part::Topic | Part::Key => since_slash = Some(part),
+                _ => {}
+            }
+        }
+        false
+    }
+
     /// Two numbers, or a name and a number, next to one another could be read in two ways, and two files
     /// get one name.
     fn is_ambiguous(&self) -> bool {
@@ -119,6 +135,12 @@ impl NameTemplate {
             return Err(
                 "must have {{topic}}, {{partition}} and {{start_offset}}, or different files would get \
                  the same name"
+                    .to_owned(),
+            );
+        }
+        if self.mixes_texts() {
+            return Err(
+                "needs a slash between {{topic}} and {{key}}, or two files could get the same name"
                     .to_owned(),
             );
         }
@@ -459,6 +481,10 @@ mod tests {
                 "{{topic}}-{{partition}}{{start_offset}}",
                 "needs something other than digits between its variables, or two files could get the same \
                  name",
+            ),
+            (
+                "{{key}}-{{topic}}/{{partition}}-{{start_offset}}",
+                "needs a slash between {{topic}} and {{key}}, or two files could get the same name",
             ),
             (
                 "{{topic}}/{{partition}}//{{start_offset}}",

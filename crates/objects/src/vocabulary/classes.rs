@@ -171,6 +171,18 @@ pub(super) fn parquet_ending(compression: Compression) -> &'static str {
     }
 }
 
+/// A directory; nothing for none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Directory(pub String);
+
+impl ConfigValue for Directory {
+    const KIND: &'static str = "a directory, or nothing";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
 /// What stands behind each value in files of raw bytes. `\n`, `\r` and `\t` may be written so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Separator(pub String);

@@ -9,7 +9,8 @@ use penstock_files::{Compression, Dialect, FileSpec, Format};
 use penstock_formats::FieldPath;
 
 use super::classes::{
-    AvroCodec, Extractor, FormatClass, ParquetCodec, Partitioner, Separator, parquet_ending,
+    AvroCodec, Directory, Extractor, FormatClass, ParquetCodec, Partitioner, Separator,
+    parquet_ending,
 };
 use super::contents::Contents;
 use super::engine::{EngineKeys, part_bytes, schedule};
@@ -25,7 +26,7 @@ config! {
         /// Accepted for Kafka Connect: the connector's class says which store it is.
         "storage.class" => storage_class: Option<String>,
         /// Top directory. Names are `<topics.dir>/<topic>/<path>/<topic>+<partition>+<first offset><extension>`.
-        "topics.dir" => topics_dir: String = "topics",
+        "topics.dir" => topics_dir: Directory = "topics",
         /// Stands between the parts of paths.
         "directory.delim" => directory_delimiter: String = "/",
         /// Stands between the parts of files' names.
@@ -105,6 +106,16 @@ fn check(config: &ConfluentKeys) -> Vec<(&'static str, String)> {
     }
     if config.flush_size == Some(0) {
         push("flush.size", "must be at least 1");
+    }
+    if config
+        .file_delimiter
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+    {
+        push(
+            "file.delim",
+            "must be more than digits, or two files could get the same name",
+        );
     }
     if config.offset_digits > 20 {
         push("filename.offset.zero.pad.width", "must be at most 20");
@@ -188,7 +199,13 @@ fn check(config: &ConfluentKeys) -> Vec<(&'static str, String)> {
 
 impl ConfluentKeys {
     fn prefix(&self) -> String {
-        let dir = self.topics_dir.trim_end_matches(&self.directory_delimiter);
+        let dir = self
+            .topics_dir
+            .0
+            .trim_end_matches(&self.directory_delimiter);
+        if dir.is_empty() {
+            return String::new();
+        }
         format!("{dir}{}", self.directory_delimiter)
     }
 

@@ -8,7 +8,9 @@ mod contents;
 mod engine;
 
 pub use aiven::{AivenKeys, OutputType, TimestampSource};
-pub use classes::{AvroCodec, Extractor, FormatClass, ParquetCodec, Partitioner, Separator};
+pub use classes::{
+    AvroCodec, Directory, Extractor, FormatClass, ParquetCodec, Partitioner, Separator,
+};
 pub use confluent::ConfluentKeys;
 pub use contents::Contents;
 pub use engine::{EngineKeys, check_part, part_bytes, schedule};
