@@ -3,6 +3,7 @@
 mod client;
 mod contract_files;
 mod egress;
+mod export;
 mod keys;
 mod output;
 mod quickstart;
@@ -64,6 +65,8 @@ enum Command {
     Delete(resources::Delete),
     /// Show the events of a stream as they come.
     Egress(egress::Egress),
+    /// Write the events of a stream as files into a bucket or a directory.
+    Export(export::Export),
     /// Send events of made-up visitors of a web shop through the gateway.
     Simulate(simulate::Simulate),
     /// Encryption keys.
@@ -133,6 +136,7 @@ async fn dispatch(cli: Cli, plugins: Plugins) -> CliResult {
         Command::Get(get) => get.run(&client, output).await,
         Command::Delete(delete) => delete.run(&client).await,
         Command::Egress(egress) => egress.run(&client).await,
+        Command::Export(export) => export.run(&client, output).await,
         Command::Simulate(simulate) => simulate.run(&client).await,
         Command::Keys(keys) => keys.run(&client).await,
         Command::DeadLetters(letters) => letters.run(&client).await,

@@ -74,7 +74,7 @@ const WORKER: &str = "127.0.0.1:8083";
 
 impl Quickstart {
     pub(super) async fn run(self, plugins: Plugins) -> CliResult {
-        super::run::start_logging("warn");
+        crate::logging::start("warn");
         let addresses = lay_out(&self.dir)?;
         let dir = std::fs::canonicalize(&self.dir)?;
         // The files name their folders relative to where they are.

@@ -12,7 +12,7 @@ use super::output::{self, Format};
 use super::{CliError, CliResult};
 use crate::rest::{NewSchema, NewStream};
 
-const STREAM: &[&str] = &["name", "partitions", "records", "derived_from", "levels"];
+const STREAM: &[&str] = &["name", "partitions", "offsets", "derived_from", "levels"];
 const SCHEMA: &[&str] = &["ref", "type", "id", "name"];
 const CONTRACT: &[&str] = &["ref", "schemaRef", "state", "keyField"];
 const CONNECTOR: &[&str] = &["name", "type", "state", "tasks", "trace"];
@@ -225,7 +225,7 @@ impl Get {
     }
 }
 
-async fn show_connector(client: &Client, format: Format, name: &str) -> CliResult {
+pub(super) async fn show_connector(client: &Client, format: Format, name: &str) -> CliResult {
     let status = client
         .get(&format!("/connectors/{}/status", segment(name)))
         .await?;
@@ -276,7 +276,7 @@ impl Delete {
 }
 
 /// A name as one segment of a path.
-fn segment(name: &str) -> String {
+pub(super) fn segment(name: &str) -> String {
     let mut out = String::new();
     for byte in name.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

@@ -1,12 +1,11 @@
 //! `penstock run`: a worker until SIGINT or SIGTERM.
 
-use std::io::IsTerminal;
-
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{CliError, CliResult};
 use crate::config;
+use crate::logging;
 use crate::plugins::Plugins;
 use crate::worker::Worker;
 
@@ -20,7 +19,7 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) async fn run(self, plugins: Plugins) -> CliResult {
-        start_logging("info");
+        logging::start("info");
         let loaded = config::load(&self.files, &plugins).map_err(super::validate::report)?;
         for note in &loaded.notes {
             tracing::info!("{note}");
@@ -49,17 +48,4 @@ impl Run {
         worker.stop().await;
         Ok(())
     }
-}
-
-/// Log lines on standard error, at the level of `PENSTOCK_LOG` (default `level`). Records' contents
-/// are never logged.
-pub(super) fn start_logging(level: &str) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("PENSTOCK_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    // Already set when a program that uses this library has its own.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .try_init();
 }

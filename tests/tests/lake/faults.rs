@@ -69,17 +69,17 @@ async fn large_files(bucket: Bucket, part_lost: Option<Fault>) {
     let proxy = FaultProxy::to(bucket.endpoint()).await;
     let keys = "format=jsonl\nrotate.bytes=12mb\nrotate.idle.ms=1500";
     export(&deployment, &bucket, proxy.url(), "large", keys);
-    proxy.plan([
+    let faults = [
         Fault::answer(503).on(Operation::Create),
         Fault::reset().on(Operation::Part).after(1),
-        Fault::answer(500).once_done().on(Operation::Part).after(3),
         Fault::answer(503).on(Operation::Complete),
         Fault::reset().once_done().on(Operation::Complete).after(1),
         Fault::answer(500)
             .once_done()
             .on(Operation::Complete)
             .after(3),
-    ]);
+    ];
+    proxy.plan(faults.into_iter().chain(part_lost));
     let worker = deployment.start().await;
     let gateway = deployment.gateway();
     let mut sent = Vec::new();

@@ -4,5 +4,6 @@
 mod acceptance;
 mod faults;
 mod kills;
+mod once;
 mod refusals;
 mod table;

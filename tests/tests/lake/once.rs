@@ -1,0 +1,85 @@
+//! `penstock export`.
+
+use penstock_tests::readers::{Reader, read};
+use penstock_tests::senders::Senders;
+use penstock_tests::{Bucket, Estate, eventually, on_both_brokers};
+use serde_json::Value;
+
+use crate::table::files;
+
+on_both_brokers! {
+    async fn an_export_that_runs_once_writes_what_the_stream_holds_and_goes(estate: Estate) {
+        let deployment = estate.deploy("demo");
+        let bucket = Bucket::s3().await;
+        let worker = deployment.start_with(&bucket.credentials()).await;
+        let senders = Senders::start(&deployment.gateway(), 4);
+        senders.acknowledge(300).await;
+        let sent = senders.stop().await;
+        let rows = eventually("all events in the derived stream", async || {
+            let rows = deployment.output("demo-2");
+            let complete = rows.len() >= sent.iter().filter(|(_, done)| *done).count();
+            complete.then_some(rows)
+        })
+        .await;
+
+        let folder = tempfile::tempdir().unwrap();
+        let to = format!("file://{}", folder.path().display());
+        for format in ["parquet", "jsonl"] {
+            let to = format!("{to}/{format}");
+            let export = ["export", "demo-2", "--to", &to, "--format", format, "--once", "-o", "json"];
+            let told: Value = serde_json::from_str(&deployment.ask(&export)).unwrap();
+            assert_eq!(told["rows"], rows.len(), "{told}");
+            assert!(told["files"].as_u64() >= Some(1) && told["bytes"].as_u64() > Some(0), "{told}");
+        }
+        for (format, reader) in [("parquet", Reader::Parquet), ("jsonl", Reader::JsonLines)] {
+            let read = read(reader, &folder.path().join(format));
+            let written: Vec<Value> = read.into_iter().flat_map(|file| file.rows).collect();
+            assert!(written == rows, "{format}");
+        }
+
+        let to = format!("s3://{}/once", bucket.name());
+        let endpoint = format!("endpoint={}", bucket.endpoint());
+        let export = [
+            "export", "demo-2", "--to", &to, "--once", "--compression", "gzip",
+            "--set", &endpoint, "--set", "aws.region=us-east-1",
+        ];
+        let told = deployment.ask(&export);
+        assert!(told.contains("FILES") && told.contains(&to), "{told}");
+        let written = files(&bucket, "once/", Reader::JsonLines).await;
+        let written: Vec<Value> = written.into_iter().flat_map(|(_, rows)| rows).collect();
+        assert!(written == rows);
+
+        let left = deployment.ask(&["list", "connectors", "-o", "json"]);
+        assert!(!left.contains("export-"), "{left}");
+        assert!(worker.stop().success());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_that_cannot_run_says_why() {
+    let estate = Estate::embedded();
+    let deployment = estate.deploy("demo");
+    let worker = deployment.start().await;
+    for (arguments, expected) in [
+        (
+            &["demo", "--to", "s4://x"][..],
+            "penstock: request: url: must be s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or file:///directory, not \"s4://x\"",
+        ),
+        (
+            &["demo", "--to", "file:///x", "--set", "format=csv"],
+            "penstock: --set format: the command line has an option for it",
+        ),
+        (
+            &["nothing", "--to", "file:///x"],
+            "penstock: there is no stream nothing",
+        ),
+    ] {
+        let output = deployment.penstock(&[&["export"], arguments].concat());
+        let error = String::from_utf8_lossy(&output.stderr)
+            .trim_end()
+            .to_owned();
+        assert!(!output.status.success());
+        assert_eq!(error, expected);
+    }
+    assert!(worker.stop().success());
+}
