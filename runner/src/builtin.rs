@@ -1,11 +1,13 @@
 //! The one list that names every built-in plugin, with its Java class names.
 
 use penstock_connect::Settings;
+use penstock_connect::config::ByteSize;
 use penstock_consent_router::ConsentRouter;
 use penstock_contract_check::ContractCheck;
 use penstock_file_sink::FileSink;
+use penstock_file_source::FileSource;
 use penstock_gcs_sink::{AivenGcsConfig, ConfluentGcsConfig};
-use penstock_http_source::HttpSource;
+use penstock_http_source::{HttpSource, HttpSourceConfig};
 use penstock_object_sink::{BatchExporter, BatchExporterConfig, ObjectSink, ObjectSinkConfig};
 use penstock_pii_encrypt::PiiEncrypt;
 use penstock_s3_sink::{AivenS3Config, ConfluentS3Config};
@@ -21,10 +23,25 @@ impl Plugins {
     pub fn builtin() -> Self {
         Self::default()
             .source(
+                "FileSource",
+                &["io.penstock.FileSource"],
+                topic,
+                |config, context, services| {
+                    Ok(Box::new(FileSource::new(
+                        config,
+                        context,
+                        services.registry.clone(),
+                    )?))
+                },
+            )
+            .source(
                 "HttpSource",
                 &["io.penstock.HttpSource"],
                 topic,
                 |config, context, services| {
+                    let mut config: HttpSourceConfig = config;
+                    let share = services.intake_budget();
+                    config.queue_bytes.get_or_insert(ByteSize(share));
                     Ok(Box::new(HttpSource::new(
                         config,
                         context,
@@ -44,6 +61,9 @@ impl Plugins {
                     )?))
                 },
             )
+            .one_task("FileSource")
+            .one_task("HttpSource")
+            .one_task("SseSource")
             .sink(
                 "FileSink",
                 &[

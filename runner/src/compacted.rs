@@ -4,11 +4,18 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use penstock_broker::{
-    Broker, Error, ErrorKind, Message, ReaderSpec, Result, Retry, StartAt, TopicSpec,
+    Broker, Error, ErrorKind, Message, OutRecord, ProducerSpec, ReaderSpec, Result, Retry, StartAt,
+    TopicSpec,
 };
 
 /// Only closed segments are compacted: small ones keep a start from reading what is long outdated.
 const SEGMENT_BYTES: &str = "16777216";
+
+/// Longest wait for what was written to be durable.
+const DURABLE: Duration = Duration::from_secs(30);
+
+/// Name of these clients.
+const CLIENT: &str = "penstock-state";
 
 /// Longer than a transaction that nobody ends can stay open at a broker's defaults.
 const PATIENCE: Duration = Duration::from_secs(75);
@@ -27,6 +34,21 @@ pub(crate) fn create(
     broker.create_topic(&spec).map(|_| ())
 }
 
+/// Writes records outside of any transaction; durable when this returns.
+pub(crate) fn write(broker: &dyn Broker, records: &[OutRecord<'_>]) -> Result<()> {
+    let mut producer = broker.producer(ProducerSpec {
+        client_id: CLIENT.to_owned(),
+        ..ProducerSpec::default()
+    })?;
+    for record in records {
+        producer.send(*record)?;
+    }
+    for delivery in producer.flush(DURABLE)? {
+        delivery?;
+    }
+    Ok(())
+}
+
 /// Hands out every committed record of these partitions, up to what was there when this began. A
 /// transaction that is open then may commit yet, and hides what others wrote behind it: its end is
 /// waited for.
@@ -36,11 +58,10 @@ pub(crate) fn read(
     partitions: impl IntoIterator<Item = i32>,
     mut each: impl FnMut(Message),
 ) -> Result<()> {
-    let client = "penstock-state";
-    let mut spec = ReaderSpec::new(client);
+    let mut spec = ReaderSpec::new(CLIENT);
     spec.read_committed = false;
     let mut all = broker.reader(spec)?;
-    let mut reader = broker.reader(ReaderSpec::new(client))?;
+    let mut reader = broker.reader(ReaderSpec::new(CLIENT))?;
     let mut ends = BTreeMap::new();
     for partition in partitions {
         let (low, end) = all.watermarks(topic, partition)?;

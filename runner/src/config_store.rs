@@ -3,9 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use penstock_broker::{Broker, OutRecord, ProducerSpec, Result};
+use penstock_broker::{Broker, OutRecord, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::compacted;
@@ -136,18 +135,7 @@ impl Store {
     }
 
     fn write(&self, key: &str, value: Option<&[u8]>) -> Result<()> {
-        let mut producer = self.broker.producer(ProducerSpec {
-            client_id: "penstock-configs".to_owned(),
-            ..ProducerSpec::default()
-        })?;
-        producer.send(
-            OutRecord::new(TOPIC, value)
-                .key(key.as_bytes())
-                .partition(0),
-        )?;
-        for delivery in producer.flush(Duration::from_secs(30))? {
-            delivery?;
-        }
-        Ok(())
+        let out = OutRecord::new(TOPIC, value).key(key.as_bytes());
+        compacted::write(self.broker.as_ref(), &[out.partition(0)])
     }
 }

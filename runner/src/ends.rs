@@ -1,16 +1,12 @@
 //! Where the topics of a sink ended when it was created: with `read.until=end` it reads up to there.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use penstock_broker::{Result, Retry, TopicPartition};
+use penstock_broker::{Result, TopicPartition};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{ConnectorSpec, Until};
 use crate::services::Services;
-
-/// How often a partition is asked for that has no leader yet.
-const ATTEMPTS: usize = 20;
 
 /// One past the last record of each partition, by topic and partition; 0 where there was none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,7 +24,7 @@ impl Ends {
                 continue;
             };
             let of_topic = (0..info.partitions).map(|partition| {
-                let (low, high) = watermarks(services, &topic, partition)?;
+                let (low, high) = services.watermarks(&topic, partition)?;
                 Ok(if high > low { high } else { 0 })
             });
             let of_topic = of_topic.collect::<Result<_>>()?;
@@ -58,20 +54,5 @@ impl Ends {
     /// The topics that were there.
     pub(crate) fn topics(&self) -> Vec<String> {
         self.0.keys().cloned().collect()
-    }
-}
-
-/// `(low, high)` of a partition; one of a new topic, whose leader is not known everywhere yet, is waited
-/// for. Blocks.
-pub(crate) fn watermarks(services: &Services, topic: &str, partition: i32) -> Result<(i64, i64)> {
-    let mut attempt = 1;
-    loop {
-        match services.broker.watermarks(topic, partition) {
-            Err(error) if error.retry == Retry::Backoff && attempt < ATTEMPTS => {
-                attempt += 1;
-                std::thread::sleep(Duration::from_millis(50));
-            }
-            ended => return ended,
-        }
     }
 }

@@ -54,12 +54,45 @@ pub(crate) fn load(
     Ok(found.into_iter().collect())
 }
 
-/// Writes a partition's entry, or takes it away with `None`, with the producer's next commit or flush.
+/// Writes a partition's entry with the producer's open transaction.
 pub(crate) fn write(
     producer: &mut dyn Producer,
     connector: &str,
     partition: &TopicPartition,
-    note: Option<&[u8]>,
+    note: &[u8],
 ) -> Result<()> {
-    producer.send(OutRecord::new(TOPIC, note).key(&key(connector, partition)))
+    producer.send(OutRecord::new(TOPIC, Some(note)).key(&key(connector, partition)))
+}
+
+/// Takes away a connector's entries: those of these partitions, or all. Durable when this returns.
+pub(crate) fn forget(
+    broker: &dyn Broker,
+    connector: &str,
+    partitions: Option<&[TopicPartition]>,
+) -> Result<()> {
+    let Some(topic) = broker.topic(TOPIC)? else {
+        return Ok(());
+    };
+    let keys: BTreeSet<Vec<u8>> = match partitions {
+        Some(partitions) => partitions
+            .iter()
+            .map(|partition| key(connector, partition))
+            .collect(),
+        None => {
+            let mut keys = BTreeSet::new();
+            compacted::read(broker, TOPIC, 0..topic.partitions, |message| {
+                let key = message.key.unwrap_or_default();
+                let named = serde_json::from_slice::<(String, String, i32)>(&key);
+                if named.is_ok_and(|(name, ..)| name == connector) {
+                    keys.insert(key.to_vec());
+                }
+            })?;
+            keys
+        }
+    };
+    let tombstones: Vec<OutRecord<'_>> = keys
+        .iter()
+        .map(|key| OutRecord::new(TOPIC, None).key(key))
+        .collect();
+    compacted::write(broker, &tombstones)
 }

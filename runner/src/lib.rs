@@ -46,6 +46,8 @@ mod dead_letters;
 mod ends;
 mod journal;
 mod key_store;
+mod logging;
+mod memory;
 mod metrics;
 mod offsets;
 mod panics;

@@ -37,6 +37,18 @@ pub(crate) fn load(broker: &dyn Broker, connector: &str, task: usize) -> Result<
     Ok(position)
 }
 
+/// Sets a task's position from outside, or takes it away with `None`; durable when this returns.
+pub(crate) fn set(
+    broker: &dyn Broker,
+    connector: &str,
+    task: usize,
+    position: Option<&Value>,
+) -> Result<()> {
+    let value = position.map(ToString::to_string);
+    let out = OutRecord::new(TOPIC, value.as_deref().map(str::as_bytes));
+    compacted::write(broker, &[out.key(&key(connector, task))])
+}
+
 /// Writes a position within the producer's open transaction.
 pub(crate) fn store(
     producer: &mut dyn Producer,

@@ -61,6 +61,8 @@ pub struct Plugins {
     sources: Vec<Plugin<dyn Source>>,
     sinks: Vec<Plugin<dyn Sink>>,
     transforms: Vec<Plugin<dyn Transform>>,
+    /// Classes of connectors that have a use for one task only.
+    single: Vec<&'static str>,
 }
 
 impl fmt::Debug for Plugins {
@@ -91,6 +93,13 @@ impl Plugins {
         self
     }
 
+    /// Says of a connector that was added that it has a use for one task only, whatever `tasks.max` is.
+    #[must_use]
+    pub fn one_task(mut self, class: &'static str) -> Self {
+        self.single.push(class);
+        self
+    }
+
     /// Adds a sink.
     #[must_use]
     pub fn sink<C: Config + 'static>(
@@ -102,7 +111,7 @@ impl Plugins {
         + Sync
         + 'static,
     ) -> Self {
-        self.sinks.push(plugin(class, aliases, no_topics, build));
+        self.sinks.push(plugin(class, aliases, notices, build));
         self
     }
 
@@ -120,6 +129,30 @@ impl Plugins {
     ) -> Self {
         self.transforms.push(plugin(class, aliases, topics, build));
         self
+    }
+
+    /// How many tasks a connector of this class gets of those that it may have.
+    pub(crate) fn tasks_of(&self, class: &str, most: usize) -> usize {
+        let sources = self
+            .sources
+            .iter()
+            .filter(|p| p.answers_to(class))
+            .map(|p| p.class);
+        let sinks = self
+            .sinks
+            .iter()
+            .filter(|p| p.answers_to(class))
+            .map(|p| p.class);
+        let single = sources
+            .chain(sinks)
+            .any(|class| self.single.contains(&class));
+        if single { most.min(1) } else { most }
+    }
+
+    /// Whether a source has this key.
+    pub(crate) fn has_key(&self, class: &str, key: &str) -> bool {
+        let mut sources = self.sources.iter().filter(|p| p.answers_to(class));
+        sources.any(|source| (source.keys)().iter().any(|known| known.name == key))
     }
 
     pub(crate) fn kind(&self, class: &str) -> Option<Kind> {
@@ -351,10 +384,15 @@ impl Plugins {
         }
     }
 
-    /// Topics that a source and the transforms write, as far as their settings tell.
+    /// Topics that the connector and its transforms write, as far as their settings tell.
     pub(crate) fn written_topics(&self, spec: &ConnectorSpec) -> Vec<String> {
         let source = self
             .sources
+            .iter()
+            .find(|plugin| plugin.answers_to(&spec.common.class))
+            .map(|plugin| (plugin.topics)(&spec.plugin));
+        let sink = self
+            .sinks
             .iter()
             .find(|plugin| plugin.answers_to(&spec.common.class))
             .map(|plugin| (plugin.topics)(&spec.plugin));
@@ -365,7 +403,8 @@ impl Plugins {
                 .find(|plugin| plugin.answers_to(&transform.class))?;
             Some((plugin.topics)(&transform.settings))
         });
-        source.into_iter().chain(transforms).flatten().collect()
+        let own = source.into_iter().chain(sink);
+        own.chain(transforms).flatten().collect()
     }
 
     /// Full keys of a connector that are secret by their declaration.
@@ -412,6 +451,15 @@ impl Plugins {
 /// For plugins that write no topics of their own.
 pub fn no_topics(_settings: &Settings) -> Vec<String> {
     Vec::new()
+}
+
+/// The topic that a sink tells of its finished files in.
+fn notices(settings: &Settings) -> Vec<String> {
+    settings
+        .get("notify.topic")
+        .map(|topic| topic.value().to_owned())
+        .into_iter()
+        .collect()
 }
 
 fn plugin<C: Config + 'static, T: ?Sized>(

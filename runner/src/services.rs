@@ -5,8 +5,8 @@ use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use penstock_broker::Broker;
 use penstock_connect::{Budget, Error, Metrics};
@@ -17,6 +17,7 @@ use tokio::sync::OnceCell;
 
 use crate::config::{ConnectorSpec, WorkerConfig};
 use crate::converters::{Converter, Converters};
+use crate::memory::{self, Shares};
 use crate::startup::Startup;
 
 /// Prefix of topics that belong to the worker itself.
@@ -43,8 +44,7 @@ pub struct Services {
     pub(crate) startup: Startup,
     handle: tokio::runtime::Handle,
     keys: OnceCell<Arc<KeyStore>>,
-    /// Tasks of all connectors.
-    tasks: AtomicUsize,
+    shares: RwLock<Shares>,
     /// Topics of all connectors' dead letters and error events.
     rejects: RwLock<BTreeSet<String>>,
 }
@@ -57,6 +57,7 @@ impl Services {
         registry: RegistryClient,
         registry_address: Option<SocketAddr>,
         contracts: Arc<Contracts>,
+        shares: Shares,
     ) -> std::io::Result<Self> {
         let home = Home::take(&worker.data_dir)?;
         Ok(Self {
@@ -64,7 +65,8 @@ impl Services {
             registry,
             contracts,
             metrics: Metrics::new(),
-            budget: Budget::new(usize::try_from(worker.memory_budget.0 / 2).unwrap_or(usize::MAX)),
+            budget: Budget::new(memory::bytes(shares.buffers)),
+            shares: RwLock::new(shares),
             worker,
             converters,
             home,
@@ -72,7 +74,6 @@ impl Services {
             startup: Startup::default(),
             handle: tokio::runtime::Handle::current(),
             keys: OnceCell::new(),
-            tasks: AtomicUsize::new(1),
             rejects: RwLock::default(),
         })
     }
@@ -110,25 +111,53 @@ impl Services {
         Some(self.worker.topic_replication).filter(|replication| *replication > 0)
     }
 
-    /// Tells which connectors there are: their tasks share the memory budget, and patterns never match
-    /// the topics of their rejects.
-    pub(crate) fn set_connectors<'s>(&self, specs: impl Iterator<Item = &'s ConnectorSpec>) {
-        let mut tasks = 0;
-        let mut rejects = BTreeSet::new();
-        for spec in specs {
-            tasks += spec.common.tasks_max;
-            rejects.extend(spec.reject_topics().cloned());
-        }
-        self.tasks.store(tasks.max(1), Ordering::Relaxed);
+    /// Tells which connectors there are: they share the memory budget, and patterns never match the
+    /// topics of their rejects.
+    pub(crate) fn set_connectors<'s>(
+        &self,
+        specs: impl Iterator<Item = &'s ConnectorSpec>,
+        shares: Shares,
+    ) {
+        let rejects = specs
+            .flat_map(|spec| spec.reject_topics().cloned())
+            .collect();
+        self.budget.resize(memory::bytes(shares.buffers));
+        *self.shares.write().unwrap_or_else(PoisonError::into_inner) = shares;
         *self.rejects.write().unwrap_or_else(PoisonError::into_inner) = rejects;
     }
 
-    /// Bytes that one task may hold ahead, or keep in an open transaction: half of the budget, shared out, within bounds that
-    /// keep throughput and start-up reasonable.
+    /// How the memory budget is split now. Tasks that run keep the share that they were started with.
+    pub(crate) fn shares(&self) -> Shares {
+        *self.shares.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Bytes that one task may hold ahead, or keep in an open transaction.
     pub(crate) fn task_budget(&self) -> usize {
-        let tasks = self.tasks.load(Ordering::Relaxed);
-        let share = usize::try_from(self.worker.memory_budget.0).unwrap_or(usize::MAX) / 2 / tasks;
-        share.clamp(256 << 10, 16 << 20)
+        memory::bytes(self.shares().reading)
+    }
+
+    /// Bytes that may wait in the queue of one intake that does not ask for a size itself.
+    pub(crate) fn intake_budget(&self) -> u64 {
+        self.shares().intake
+    }
+
+    /// `(low, high)` of a partition; one of a new topic, whose leader is not known everywhere yet, is
+    /// waited for. Blocks.
+    pub(crate) fn watermarks(
+        &self,
+        topic: &str,
+        partition: i32,
+    ) -> penstock_broker::Result<(i64, i64)> {
+        let mut attempts = 20;
+        loop {
+            match self.broker.watermarks(topic, partition) {
+                Err(error) if error.retry == penstock_broker::Retry::Backoff && attempts > 1 => {
+                    attempts -= 1;
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                ended => return ended,
+            }
+        }
     }
 
     /// The consumer group of a sink or pipeline.

@@ -10,10 +10,11 @@ use penstock_registry::{RegistryClient, RegistryConfig, RegistryError};
 
 use crate::config::{ConnectorSpec, Loaded, WorkerConfig};
 use crate::connectors::Connectors;
+use crate::memory::Shares;
 use crate::plugins::Plugins;
 use crate::services::Services;
 use crate::startup::patiently;
-use crate::{config_store, offsets, panics, rest};
+use crate::{config_store, memory, offsets, panics, rest};
 
 /// Longest wait for an answer of the broker before it is asked again.
 const REACHABLE: Duration = Duration::from_secs(10);
@@ -53,6 +54,9 @@ impl Worker {
         let listener = rest::bind(worker.listeners.0)
             .await
             .map_err(|e| StartError::one("listeners", e))?;
+        // Those that came over REST join them once the store is read.
+        let shares = Shares::of(&worker, &plugins, given.iter())
+            .map_err(|e| StartError::one("memory.budget", e))?;
         let broker = open_broker(&worker, client).await?;
         let (registry, registry_address) = open_registry(&worker).await?;
         let contracts = load_contracts(&worker)?;
@@ -63,6 +67,7 @@ impl Worker {
             registry,
             registry_address,
             contracts,
+            shares,
         )
         .map_err(|e| StartError::one("data.dir", e))?;
         let services = Arc::new(services);
@@ -169,8 +174,7 @@ async fn open_broker(
                 return Ok(Arc::new(kafka::KafkaBroker::new(client)?));
             }
             let mut settings = embedded::EmbeddedSettings::new(worker.data_dir.join("log"));
-            settings.cache_bytes =
-                usize::try_from(worker.memory_budget.0 / 8).unwrap_or(usize::MAX);
+            settings.cache_bytes = memory::bytes(memory::log_cache(&worker));
             Ok(Arc::new(embedded::EmbeddedBroker::open(&settings)?))
         });
     match opened.await {

@@ -46,8 +46,8 @@ config! {
         "http.max.events" => max_events: usize = "1000",
         /// Events that may wait to be written; when as many wait, senders are answered 429.
         "http.queue.events" => queue_events: usize = "10000",
-        /// Bytes of bodies that may be read or wait to be written; when as many wait, senders are answered 429.
-        "http.queue.bytes" => queue_bytes: ByteSize = "32mb",
+        /// Bytes of bodies that may be read or wait to be written; when as many wait, senders are answered 429. Without it they are a share of the worker's `memory.budget`.
+        "http.queue.bytes" => queue_bytes: Option<ByteSize>,
         /// How long a request may take from its head to its answer; then it is answered 503.
         "http.request.timeout.ms" => timeout: Millis = "35000",
         /// File with one JSON event or an array of them, which `GET /v1/_test/events` sends through the gateway as a probe.
@@ -76,7 +76,11 @@ fn check(config: &HttpSourceConfig) -> Vec<(&'static str, String)> {
     if !(1..=MAX_BODY).contains(&config.max_body.0) {
         problems.push(("http.max.body", "must be from 1 byte to 1gb".to_owned()));
     }
-    if config.queue_bytes.0 < config.max_body.0 {
+    if config
+        .queue_bytes
+        .as_ref()
+        .is_some_and(|queue| queue.0 < config.max_body.0)
+    {
         problems.push((
             "http.queue.bytes",
             "must be at least http.max.body, or the largest body never finds room".to_owned(),
@@ -127,8 +131,8 @@ mod tests {
                 "g.properties:3: http.tls.key: needs http.tls.certificate beside it",
             ),
             (
-                "http.max.body=64mb",
-                "g.properties: http.queue.bytes: must be at least http.max.body, or the largest body never finds room",
+                "http.queue.bytes=32mb\nhttp.max.body=64mb",
+                "g.properties:3: http.queue.bytes: must be at least http.max.body, or the largest body never finds room",
             ),
             (
                 "http.queue.events=10",

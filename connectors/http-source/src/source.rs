@@ -31,6 +31,9 @@ struct Open {
     waiters: Waiters,
 }
 
+/// What may wait in the queue of a gateway that nobody gave a size.
+const QUEUE_BYTES: u64 = 32 << 20;
+
 impl HttpSource {
     /// A gateway for one task. Requests name their schemas by reference; the registry knows them.
     pub fn new(
@@ -95,7 +98,11 @@ impl Source for HttpSource {
             return Ok(());
         }
         let config = &self.config;
-        let bytes = usize::try_from(config.queue_bytes.0).unwrap_or(usize::MAX);
+        let bytes = match &config.queue_bytes {
+            Some(bytes) => bytes.0,
+            None => QUEUE_BYTES.max(config.max_body.0),
+        };
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         let (queue, waiters) = queue(config.queue_events, bytes);
         let intake = Intake {
             topic: config.topic.as_str().into(),

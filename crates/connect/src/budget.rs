@@ -10,7 +10,7 @@ pub struct Budget(Arc<Pool>);
 
 #[derive(Debug)]
 struct Pool {
-    limit: usize,
+    limit: AtomicUsize,
     used: AtomicUsize,
     holders: AtomicUsize,
 }
@@ -19,7 +19,7 @@ impl Budget {
     /// A budget of so many bytes.
     pub fn new(limit: usize) -> Self {
         Self(Arc::new(Pool {
-            limit,
+            limit: AtomicUsize::new(limit),
             used: AtomicUsize::new(0),
             holders: AtomicUsize::new(0),
         }))
@@ -32,7 +32,12 @@ impl Budget {
 
     /// The bytes that there are.
     pub fn limit(&self) -> usize {
-        self.0.limit
+        self.0.limit.load(Ordering::Relaxed)
+    }
+
+    /// Makes the budget larger or smaller, when others than its holders need less or more.
+    pub fn resize(&self, limit: usize) {
+        self.0.limit.store(limit, Ordering::Relaxed);
     }
 
     /// The bytes that all holders hold together.
@@ -79,12 +84,12 @@ impl BudgetHolder {
     pub fn must_yield(&self) -> bool {
         let used = self.budget.used();
         let holders = self.budget.0.holders.load(Ordering::Relaxed).max(1);
-        used > self.budget.0.limit / 4 * 3 && self.held >= used / holders
+        used > self.budget.limit() / 4 * 3 && self.held >= used / holders
     }
 
     /// Nothing is left: take in no more before bytes are given back.
     pub fn is_full(&self) -> bool {
-        self.budget.used() >= self.budget.0.limit
+        self.budget.used() >= self.budget.limit()
     }
 }
 

@@ -20,6 +20,8 @@ pub(crate) const HIDDEN: &str = "[hidden]";
 pub(crate) struct ConnectorSpec {
     pub(crate) common: Arc<ConnectorConfig>,
     pub(crate) kind: Kind,
+    /// How many tasks it has: `tasks.max`, or fewer if it has no use for more.
+    pub(crate) tasks: usize,
     /// Everything that was given, for REST and for storing.
     pub(crate) settings: Settings,
     /// The plugin's own settings.
@@ -116,6 +118,7 @@ impl ConnectorSpec {
             let mut spec = Self {
                 topics_pattern: common.topics_regex.as_ref().map(whole_name),
                 writes: Vec::new(),
+                tasks: plugins.tasks_of(&common.class, common.tasks_max),
                 common: Arc::new(common),
                 kind,
                 settings: given,

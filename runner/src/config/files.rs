@@ -11,6 +11,7 @@ use penstock_connect::{Config, Problem, Settings};
 use super::worker::{ACCEPTED, ACCEPTED_PREFIXES};
 use super::{ConnectorConfig, ConnectorSpec, WorkerConfig};
 use crate::converters::{Converter, Converters};
+use crate::memory::Shares;
 use crate::plugins::Plugins;
 
 /// What the files say.
@@ -65,6 +66,18 @@ pub(crate) fn load(files: &[String], plugins: &Plugins) -> Result<Loaded, Vec<Pr
             }
             Err(found) => problems.extend(found),
         }
+    }
+    if let Some((worker, ..)) = &worker
+        && problems.is_empty()
+        && let Err(message) = Shares::of(worker, plugins, connectors.iter())
+        && let Some(file) = files.first()
+    {
+        problems.push(Problem {
+            file: file.as_str().into(),
+            line: 0,
+            key: Some("memory.budget".to_owned()),
+            message,
+        });
     }
     match worker {
         Some((worker, converters, client)) if problems.is_empty() => Ok(Loaded {

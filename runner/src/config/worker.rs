@@ -47,6 +47,8 @@ config! {
         "rest.reveal.token" => reveal_token: Option<Secret>,
         /// Bytes that records in flight may take in the whole worker; queues and caches are sized from it.
         "memory.budget" => memory_budget: ByteSize = "256mb",
+        /// Bytes that may wait to be sent in each producer of a source or pipeline; without it they are a share of `memory.budget`.
+        "producer.buffer.memory" => send_buffer: Option<ByteSize>,
         /// Longest time between two moments at which sinks make progress durable and commit.
         "offset.flush.interval.ms" => offset_flush_interval: Millis = "1000",
         /// Longest time that a topic-to-topic or source transaction stays open under load.

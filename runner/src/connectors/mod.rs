@@ -1,6 +1,7 @@
 //! The connectors of a worker and their tasks: started, stopped, paused, replaced and deleted, from
 //! files and over REST.
 
+mod offsets;
 mod restore;
 mod running;
 
@@ -11,14 +12,17 @@ use penstock_connect::{Problem, Settings};
 use penstock_contracts::Contract;
 use tokio::sync::{Mutex, mpsc};
 
+pub(crate) use self::offsets::NewOffset;
 use self::running::{Connector, Running};
 use crate::config::{ConnectorSpec, HIDDEN, Until};
 use crate::config_store::{Store, StoredConnector};
 use crate::ends::Ends;
+use crate::memory::Shares;
 use crate::metrics::WorkerMetrics;
-use crate::plugins::Plugins;
+use crate::plugins::{Kind, Plugins};
 use crate::services::Services;
 use crate::status::State;
+use crate::tasks::UsedTopics;
 use crate::topics;
 use crate::worker::blocking;
 
@@ -29,6 +33,8 @@ pub(crate) enum ConnectorError {
     NotFound(String),
     #[error("{0}")]
     Conflict(String),
+    #[error("{0}")]
+    Refused(String),
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Invalid(Vec<Problem>),
     #[error("{0}")]
@@ -103,7 +109,7 @@ pub(crate) struct Connectors {
     /// Whoever changes something holds the store meanwhile: one change at a time.
     changes: Mutex<Option<Store>>,
     /// Where tasks say that they are done.
-    completed: mpsc::UnboundedSender<Arc<str>>,
+    completed: mpsc::Sender<Arc<str>>,
 }
 
 impl std::fmt::Debug for Connectors {
@@ -127,7 +133,7 @@ async fn to_the_end<T: Send + 'static>(
 impl Connectors {
     pub(crate) fn new(services: Arc<Services>, plugins: Arc<Plugins>) -> Arc<Self> {
         let metrics = WorkerMetrics::new(&services.metrics);
-        let (completed, mut names) = mpsc::unbounded_channel::<Arc<str>>();
+        let (completed, mut names) = mpsc::channel::<Arc<str>>(16);
         let this = Arc::new(Self {
             services,
             plugins,
@@ -152,7 +158,8 @@ impl Connectors {
         Ok(ends.map(Arc::new))
     }
 
-    /// A connector whose tasks are all done is so for good.
+    /// A connector whose tasks are all done is completed: a sink for good, since its end is fixed; a
+    /// source until the worker's next start, when there may be something new.
     async fn complete(&self, name: &str) {
         let mut store = self.changes.lock().await;
         let done = |connector: &Connector| {
@@ -170,7 +177,9 @@ impl Connectors {
             state: State::Completed,
             ..settled
         };
-        if let Err(error) = keep(&mut store, &settled) {
+        if settled.spec.kind != Kind::Source
+            && let Err(error) = keep(&mut store, &settled)
+        {
             // The next worker finds its positions at their ends.
             tracing::warn!("{name} is completed, which cannot be stored: {error}");
         }
@@ -195,6 +204,19 @@ impl Connectors {
                 Err(ConnectorError::Invalid(problems))
             }
         }
+    }
+
+    /// Whether a connector fits into the memory budget, beside the others that there are.
+    fn check_memory(&self, spec: &ConnectorSpec) -> Result<(), ConnectorError> {
+        let connectors = self.running.lock();
+        let others = connectors
+            .values()
+            .map(|connector| &*connector.settled.spec)
+            .filter(|other| other.common.name != spec.common.name);
+        let all = others.chain(std::iter::once(spec));
+        Shares::of(&self.services.worker, &self.plugins, all)
+            .map(|_| ())
+            .map_err(|error| ConnectorError::Conflict(format!("memory.budget: {error}")))
     }
 
     async fn make_topics(&self, spec: &Arc<ConnectorSpec>) -> penstock_broker::Result<()> {
@@ -226,6 +248,14 @@ impl Connectors {
             .iter()
             .map(|(name, connector)| (name.clone(), view(connector)))
             .collect()
+    }
+
+    /// The topics that a connector has read or written.
+    pub(crate) fn used_topics(&self, name: &str) -> Result<Arc<UsedTopics>, ConnectorError> {
+        let connectors = self.running.lock();
+        let connector = connectors.get(name);
+        let connector = connector.ok_or_else(|| ConnectorError::no_connector(name))?;
+        Ok(connector.used.clone())
     }
 
     pub(crate) fn get(&self, name: &str) -> Result<ConnectorView, ConnectorError> {
@@ -286,6 +316,7 @@ impl Connectors {
             }
         }
         let spec = Arc::new(self.parse("request", config)?);
+        self.check_memory(&spec)?;
         self.make_topics(&spec).await?;
         let created = old.is_none();
         let settled = match old {
@@ -410,7 +441,7 @@ impl Connectors {
         let settled = self
             .settled(name)
             .ok_or_else(|| ConnectorError::no_connector(name))?;
-        let exists = |number| number < settled.spec.common.tasks_max;
+        let exists = |number| number < settled.spec.tasks;
         if let Restart::One(number) = which
             && !exists(number)
         {
@@ -485,10 +516,10 @@ fn same_topics(one: &ConnectorSpec, other: &ConnectorSpec) -> bool {
 fn view(connector: &Connector) -> ConnectorView {
     let Settled { spec, state, .. } = &connector.settled;
     let tasks = match state {
-        State::Paused => vec![(State::Paused, None); spec.common.tasks_max],
+        State::Paused => vec![(State::Paused, None); spec.tasks],
         State::Stopped => Vec::new(),
         State::Completed if connector.tasks.is_empty() => {
-            vec![(State::Completed, None); spec.common.tasks_max]
+            vec![(State::Completed, None); spec.tasks]
         }
         _ => connector
             .tasks

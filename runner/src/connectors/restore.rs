@@ -9,6 +9,7 @@ use super::{Connectors, Settled};
 use crate::config::ConnectorSpec;
 use crate::config_store::{Store, StoredConnector};
 use crate::ends::Ends;
+use crate::memory::Shares;
 use crate::plugins::Kind;
 use crate::status::State;
 
@@ -23,8 +24,10 @@ impl Connectors {
         self.restore_contracts(&store);
         let mut wanted = self.choose(&mut store, files)?;
         self.take_ends(&mut store, &mut wanted)?;
-        self.services
-            .set_connectors(wanted.iter().map(|settled| &*settled.spec));
+        let specs = || wanted.iter().map(|settled| &*settled.spec);
+        let shares = Shares::of(&self.services.worker, &self.plugins, specs())
+            .map_err(|error| format!("memory.budget: {error}"))?;
+        self.services.set_connectors(specs(), shares);
         // All topics first: a sink's topics exist before it starts. Sources and their topics come
         // before the pipelines that read them.
         wanted.sort_by_key(|settled| match settled.spec.kind {

@@ -11,10 +11,11 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::{Connectors, Settled};
+use crate::memory::{self, Shares};
 use crate::metrics::{Side, TaskMetrics};
 use crate::plugins::Kind;
 use crate::status::{State, TaskStatus};
-use crate::tasks::{self, TaskEnv};
+use crate::tasks::{self, TaskEnv, UsedTopics};
 
 /// All connectors by name.
 #[derive(Default)]
@@ -28,6 +29,8 @@ pub(super) struct Running {
 pub(super) struct Connector {
     pub(super) settled: Settled,
     pub(super) tasks: Vec<Arc<Task>>,
+    /// Topics that it has read or written since the worker started.
+    pub(super) used: Arc<UsedTopics>,
 }
 
 /// One task and its thread.
@@ -66,11 +69,13 @@ impl Connectors {
     /// its own. `topics_missing`: its topics could not be made yet, so its tasks do that first.
     pub(super) fn install(&self, settled: Settled, topics_missing: bool) -> std::io::Result<()> {
         let mut connectors = self.running.lock();
+        let before = connectors.get(&settled.spec.common.name);
+        let used = before.map_or_else(Arc::default, |before| before.used.clone());
         let mut started = Ok(());
         let mut running = Vec::new();
         if settled.state == State::Running {
-            for number in 0..settled.spec.common.tasks_max {
-                match self.start_task(&settled, number, topics_missing) {
+            for number in 0..settled.spec.tasks {
+                match self.start_task(&settled, number, topics_missing, &used) {
                     Ok(task) => running.extend(task),
                     Err(error) => started = Err(error),
                 }
@@ -80,6 +85,7 @@ impl Connectors {
         let connector = Connector {
             settled,
             tasks: running,
+            used,
         };
         connectors.insert(connector.settled.spec.common.name.clone(), connector);
         self.share_out(&connectors);
@@ -94,10 +100,15 @@ impl Connectors {
     }
 
     fn share_out(&self, connectors: &BTreeMap<String, Connector>) {
-        let specs = connectors
-            .values()
-            .map(|connector| &*connector.settled.spec);
-        self.services.set_connectors(specs);
+        let specs = || {
+            connectors
+                .values()
+                .map(|connector| &*connector.settled.spec)
+        };
+        // What does not fit is refused before it is installed.
+        let shares = Shares::of(&self.services.worker, &self.plugins, specs())
+            .unwrap_or_else(|_| self.services.shares());
+        self.services.set_connectors(specs(), shares);
     }
 
     /// Starts tasks in the place of ones that have been stopped.
@@ -107,7 +118,7 @@ impl Connectors {
             return Ok(());
         };
         for number in numbers {
-            let task = self.start_task(&connector.settled, *number, true)?;
+            let task = self.start_task(&connector.settled, *number, true, &connector.used)?;
             if let (Some(task), Some(place)) = (task, connector.tasks.get_mut(*number)) {
                 *place = task;
             }
@@ -121,6 +132,7 @@ impl Connectors {
         settled: &Settled,
         number: usize,
         topics_missing: bool,
+        used: &Arc<UsedTopics>,
     ) -> std::io::Result<Option<Arc<Task>>> {
         let spec = &settled.spec;
         if self.running.closing.load(Ordering::Acquire) {
@@ -129,7 +141,7 @@ impl Connectors {
         let context = TaskContext {
             connector: spec.common.name.as_str().into(),
             task: number,
-            tasks: spec.common.tasks_max,
+            tasks: spec.tasks,
             metrics: self.services.metrics.clone(),
             budget: self.services.budget.clone(),
         };
@@ -137,11 +149,18 @@ impl Connectors {
             Kind::Source => Side::Source,
             Kind::Pipeline | Kind::Sink => Side::Sink,
         };
+        let mut spec = (**spec).clone();
+        spec.producer_overrides
+            .entry(memory::SEND_BUFFER.to_owned())
+            .or_insert_with(|| {
+                let worker = &self.services.worker;
+                memory::send_buffer(worker, spec.kind, self.services.shares()).to_string()
+            });
         let status = TaskStatus::default();
         let stop = CancellationToken::new();
         let metrics = Arc::new(TaskMetrics::new(&context, side));
         let thread = tasks::spawn(TaskEnv {
-            spec: spec.clone(),
+            spec: Arc::new(spec),
             metrics: metrics.clone(),
             context,
             services: self.services.clone(),
@@ -153,6 +172,7 @@ impl Connectors {
             one_by_one: AtomicUsize::new(0),
             stop_before: Mutex::default(),
             ends: settled.ends.clone(),
+            used: used.clone(),
             completed: self.completed.clone(),
         });
         self.metrics.task_started(thread.is_ok());

@@ -26,6 +26,8 @@ pub(crate) struct TaskMetrics {
     commit: Window,
     commits: Counted,
     failed_commits: IntCounter,
+    /// Commits that came too late, since the group had gone on without the task.
+    late_commits: Option<Counted>,
     transactions: Window,
     errors: IntCounter,
     failures: IntCounter,
@@ -151,6 +153,12 @@ impl TaskMetrics {
             put: Window::default(),
             commit: Window::default(),
             commits: counted(format!("{group}_{commits}"), "Commits."),
+            late_commits: (side == Side::Sink).then(|| {
+                counted(
+                    format!("{group}_offset_commit_skip"),
+                    "Commits that came too late: the group had gone on without the task.",
+                )
+            }),
             failed_commits: counter(
                 "penstock_task_failed_commits_total".into(),
                 "Commits that failed.",
@@ -291,8 +299,13 @@ impl TaskMetrics {
         self.transactions.observe(records as f64);
     }
 
-    pub(crate) fn commit_failed(&self) {
+    pub(crate) fn commit_failed(&self, error: &penstock_broker::Error) {
         self.failed_commits.inc();
+        if let Some(late) = &self.late_commits
+            && error.retry == penstock_broker::Retry::Fenced
+        {
+            late.add(1);
+        }
     }
 
     pub(crate) fn filtered(&self, reason: &str) {
@@ -352,7 +365,11 @@ impl TaskMetrics {
 
     /// Sets the gauges that are made from windows; called when somebody looks.
     pub(crate) fn show(&self, state: State, running: Duration) {
-        for counted in [&self.read, &self.written, &self.commits] {
+        let late = self.late_commits.iter();
+        for counted in [&self.read, &self.written, &self.commits]
+            .into_iter()
+            .chain(late)
+        {
             counted.show();
         }
         let shown = &self.shown;

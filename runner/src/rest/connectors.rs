@@ -15,7 +15,7 @@ use crate::connectors::{ConnectorView, Restart};
 use crate::status::State as RunState;
 
 fn info(rest: &Rest, name: &str, view: &ConnectorView) -> Value {
-    let tasks: Vec<Value> = (0..view.spec.common.tasks_max)
+    let tasks: Vec<Value> = (0..view.spec.tasks)
         .map(|task| json!({"connector": name, "task": task}))
         .collect();
     json!({

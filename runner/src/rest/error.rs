@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
@@ -39,12 +39,29 @@ impl IntoResponse for RestError {
     }
 }
 
+/// Largest refusal of the framework that is shown.
+const REFUSAL: usize = 4096;
+
+/// Gives the framework's own refusals (a query, path or body that cannot be read), which are plain text,
+/// the shape of all others.
+pub(super) async fn in_one_shape(response: Response) -> Response {
+    let status = response.status();
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let is_text = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    if !status.is_client_error() || !is_text {
+        return response;
+    }
+    let body = axum::body::to_bytes(response.into_body(), REFUSAL).await;
+    let message = String::from_utf8_lossy(&body.unwrap_or_default()).into_owned();
+    RestError::new(status, message).into_response()
+}
+
 impl From<ConnectorError> for RestError {
     fn from(error: ConnectorError) -> Self {
         let status = match &error {
             ConnectorError::NotFound(_) => StatusCode::NOT_FOUND,
             ConnectorError::Conflict(_) => StatusCode::CONFLICT,
-            ConnectorError::Invalid(_) => StatusCode::BAD_REQUEST,
+            ConnectorError::Invalid(_) | ConnectorError::Refused(_) => StatusCode::BAD_REQUEST,
             ConnectorError::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::new(status, error.to_string())

@@ -5,6 +5,8 @@ mod connectors;
 mod error;
 mod health;
 mod keys;
+mod loggers;
+mod offsets;
 mod plugins;
 mod resources;
 
@@ -12,7 +14,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -120,6 +125,17 @@ fn router(rest: Rest) -> Router {
             "/connectors/{name}/tasks/{task}/restart",
             post(connectors::restart_task),
         )
+        .route(
+            "/connectors/{name}/offsets",
+            get(offsets::get)
+                .patch(offsets::alter)
+                .delete(offsets::reset),
+        )
+        .route("/connectors/{name}/topics", get(offsets::topics))
+        .route(
+            "/connectors/{name}/topics/reset",
+            put(offsets::reset_topics),
+        )
         .route("/connectors/{name}/pause", put(connectors::pause))
         .route("/connectors/{name}/resume", put(connectors::resume))
         .route("/connectors/{name}/stop", put(connectors::stop))
@@ -129,6 +145,8 @@ fn router(rest: Rest) -> Router {
             "/connector-plugins/{class}/config/validate",
             put(plugins::validate),
         )
+        .route("/admin/loggers", get(loggers::list))
+        .route("/admin/loggers/{name}", get(loggers::get).put(loggers::set))
         .route(
             "/streams",
             get(resources::streams).post(resources::create_stream),
@@ -160,5 +178,21 @@ fn router(rest: Rest) -> Router {
             RestError::new(status, "HTTP 405 Method Not Allowed")
         })
         .fallback(|| async { RestError::not_found("HTTP 404 Not Found") })
+        .layer(middleware::from_fn_with_state(
+            rest.clone(),
+            only_when_ready,
+        ))
+        .layer(middleware::map_response(error::in_one_shape))
         .with_state(rest)
+}
+
+/// While the worker starts it says so, and answers nothing else.
+async fn only_when_ready(State(rest): State<Rest>, request: Request, next: Next) -> Response {
+    let always = ["/", "/health", "/metrics"].contains(&request.uri().path());
+    match rest.services.startup.waits_for() {
+        Some(waits_for) if !always => {
+            RestError::new(StatusCode::SERVICE_UNAVAILABLE, waits_for).into_response()
+        }
+        _ => next.run(request).await,
+    }
 }

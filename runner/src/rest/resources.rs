@@ -52,9 +52,10 @@ pub(super) async fn streams(State(rest): State<Rest>) -> Result<Json<Value>, Res
 
 async fn stream_json(rest: &Rest, name: &str, partitions: i32) -> Result<Value, RestError> {
     let topic = name.to_owned();
-    let records = blocking(&rest.services, move |services| {
+    // Not its records: on Kafka, transaction markers stand between them.
+    let offsets = blocking(&rest.services, move |services| {
         (0..partitions).try_fold(0, |sum, partition| {
-            let (low, high) = services.broker.watermarks(&topic, partition)?;
+            let (low, high) = services.watermarks(&topic, partition)?;
             Ok(sum + high - low)
         })
     })
@@ -77,7 +78,7 @@ async fn stream_json(rest: &Rest, name: &str, partitions: i32) -> Result<Value, 
     Ok(json!({
         "name": name,
         "partitions": partitions,
-        "records": records,
+        "offsets": offsets,
         "derived_from": derived_from,
         "levels": levels,
     }))

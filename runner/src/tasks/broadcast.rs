@@ -39,6 +39,7 @@ pub(super) fn run(env: &TaskEnv, mut sink: Box<dyn Sink>) -> Result<(), Error> {
             continue;
         }
         env.metrics.read(messages.len());
+        env.used.note(messages.iter().map(|message| &message.topic));
         let chained = env.handle.block_on(async {
             let (records, mut rejected) =
                 batch::read(&messages, key, value, &env.services.registry).await?;

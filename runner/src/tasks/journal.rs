@@ -131,13 +131,15 @@ impl TopicJournal<'_> {
         for entry in entries {
             let partition = &entry.position.partition;
             let connector = &self.env.context.connector;
-            journal::write(producer, connector, partition, Some(&entry.note))
-                .map_err(task_error)?;
+            journal::write(producer, connector, partition, &entry.note).map_err(task_error)?;
         }
         for notice in notices {
             send(producer, notice).map_err(task_error)?;
         }
-        let group = self.consumer.group_metadata().map_err(task_error)?;
+        let group = self.consumer.group_metadata().map_err(|error| {
+            self.env.metrics.commit_failed(&error);
+            task_error(error)
+        })?;
         let mut committed = producer.commit(Some((&group, offsets)));
         // A commit whose answer is late is asked for again: that is safe.
         for _ in 0..3 {
@@ -148,6 +150,9 @@ impl TopicJournal<'_> {
                 }
                 _ => break,
             }
+        }
+        if let Err(error) = &committed {
+            self.env.metrics.commit_failed(error);
         }
         match committed {
             Ok(_) => Ok(()),
@@ -184,7 +189,6 @@ impl Journal for TopicJournal<'_> {
         if let Err(error) = stored {
             // Without its producer the transaction is dropped, if it has not been decided.
             self.writer.producer = None;
-            self.env.metrics.commit_failed();
             return Err(error);
         }
         let moved = self.partitions.commit(&offsets);

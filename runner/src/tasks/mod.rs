@@ -13,6 +13,7 @@ mod replay;
 mod sink;
 mod supervise;
 mod until_end;
+mod used;
 mod writer;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -22,7 +23,7 @@ use std::time::{Duration, Instant};
 use penstock_broker::{ConsumerSpec, Message, Start, TopicPartition};
 use penstock_connect::{Error, Retry, TaskContext};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::Sender;
 use tokio_util::sync::CancellationToken;
 
 use crate::chain::{Chain, Rejection, Stage};
@@ -34,6 +35,7 @@ use crate::services::Services;
 use crate::status::TaskStatus;
 
 pub(crate) use supervise::spawn;
+pub(crate) use used::UsedTopics;
 
 /// Longest wait of one poll: how soon a task notices that it is to stop.
 const POLL: Duration = Duration::from_millis(100);
@@ -75,8 +77,10 @@ pub(crate) struct TaskEnv {
     pub(crate) stop_before: Mutex<Option<StopBefore>>,
     /// Up to where a sink reads.
     pub(crate) ends: Option<Arc<Ends>>,
+    /// What the connector reads and writes.
+    pub(crate) used: Arc<UsedTopics>,
     /// Where a task that is done says so, by its connector's name.
-    pub(crate) completed: UnboundedSender<Arc<str>>,
+    pub(crate) completed: Sender<Arc<str>>,
 }
 
 /// A record at which the task stops, found when records behind it were on their way already.

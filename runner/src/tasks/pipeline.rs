@@ -181,6 +181,7 @@ impl<'a> Pipeline<'a> {
         let env = self.env;
         let count = messages.len();
         env.metrics.read(count);
+        env.used.note(messages.iter().map(|message| &message.topic));
         let (key, value) = self.read;
         let began = Instant::now();
         let chain = &mut self.chain;
@@ -308,7 +309,7 @@ impl<'a> Pipeline<'a> {
             }
         }
         if let Err(error) = committed {
-            self.env.metrics.commit_failed();
+            self.env.metrics.commit_failed(&error);
             if error.retry == penstock_broker::Retry::Abort {
                 self.producer.abort().map_err(task_error)?;
             }

@@ -10,12 +10,12 @@ use penstock_formats::Payload;
 
 use super::rejects::Rejects;
 use super::writer::Writer;
-use super::{TaskEnv, task_error};
+use super::{Ended, TaskEnv, task_error};
 use crate::chain::{Chain, Rejection};
 use crate::offsets;
 use crate::status::State;
 
-pub(super) fn run(env: &TaskEnv, mut source: Box<dyn Source>) -> Result<(), Error> {
+pub(super) fn run(env: &TaskEnv, mut source: Box<dyn Source>) -> Result<Ended, Error> {
     let mut task = Replay::open(env)?;
     let position = offsets::load(
         env.services.broker.as_ref(),
@@ -63,7 +63,7 @@ impl<'a> Replay<'a> {
         })
     }
 
-    fn run(&mut self, source: &mut dyn Source) -> Result<(), Error> {
+    fn run(&mut self, source: &mut dyn Source) -> Result<Ended, Error> {
         let env = self.env;
         loop {
             let one_by_one = env.one_by_one.load(Ordering::Relaxed) > 0;
@@ -76,8 +76,11 @@ impl<'a> Replay<'a> {
                 }
             });
             match polled {
-                None => return Ok(()),
-                Some(batch) => self.take(batch?)?,
+                None => return Ok(Ended::Stopped),
+                Some(batch) => self.take(batch?, &*source)?,
+            }
+            if source.is_finished() {
+                return Ok(Ended::Completed);
             }
         }
     }
@@ -98,7 +101,7 @@ impl<'a> Replay<'a> {
         ))
     }
 
-    fn take(&mut self, batch: SourceBatch) -> Result<(), Error> {
+    fn take(&mut self, batch: SourceBatch, source: &dyn Source) -> Result<(), Error> {
         let env = self.env;
         let SourceBatch { records, position } = batch;
         if records.is_empty() && position.is_none() {
@@ -129,17 +132,22 @@ impl<'a> Replay<'a> {
         let began = Instant::now();
         let chain = &mut self.chain;
         let mut chained = env.retrying(async || chain.run(good.clone()).await)?;
-        chained.rejected.extend(faults);
         let unwritable = env
             .handle
             .block_on(self.writer.encode(&mut chained.passed))?;
         chained.rejected.extend(unwritable);
+        chained
+            .rejected
+            .iter_mut()
+            .for_each(|rejection| name_place(rejection, source));
+        // What the source itself says of a record has its place in it.
+        chained.rejected.extend(faults);
         if let Some(rejection) = self.rejects.stop_at(&chained.rejected) {
             return Err(self.stop_at(rejection, count));
         }
         let since = Instant::now();
         self.producer.begin().map_err(task_error)?;
-        let written = self.write(&originals, chained.passed, chained.rejected);
+        let written = self.write(&originals, chained.passed, chained.rejected, source);
         let (written, position) = match (written, position) {
             (Ok(written), position) => (written, position),
             (Err(error), _) => {
@@ -177,6 +185,7 @@ impl<'a> Replay<'a> {
         originals: &[Message],
         passed: Vec<Record>,
         mut rejected: Vec<Rejection>,
+        source: &dyn Source,
     ) -> Result<usize, Error> {
         let mut written = 0;
         for (index, record) in passed.iter().enumerate() {
@@ -185,7 +194,10 @@ impl<'a> Replay<'a> {
             }
             match self.writer.send(self.producer.as_mut(), index, record)? {
                 None => written += 1,
-                Some(rejection) => rejected.push(rejection),
+                Some(mut rejection) => {
+                    name_place(&mut rejection, source);
+                    rejected.push(rejection);
+                }
             }
         }
         if let Some(rejection) = self.rejects.stop_at(&rejected) {
@@ -208,13 +220,21 @@ impl<'a> Replay<'a> {
             }
         }
         if let Err(error) = committed {
-            self.env.metrics.commit_failed();
+            self.env.metrics.commit_failed(&error);
             if error.retry == penstock_broker::Retry::Abort {
                 self.producer.abort().map_err(task_error)?;
             }
             return Err(task_error(error));
         }
         Ok(())
+    }
+}
+
+/// Says where the record came from, if the source knows.
+fn name_place(rejection: &mut Rejection, source: &dyn Source) {
+    if let Some(place) = source.place(rejection.origin) {
+        let message = &mut rejection.error.message;
+        *message = format!("{place}: {message}");
     }
 }
 

@@ -380,6 +380,7 @@ impl<'a> SinkTask<'a> {
     fn take_up_to(&mut self, messages: &[Message]) -> Result<(), Error> {
         let env = self.env;
         env.metrics.read(messages.len());
+        env.used.note(messages.iter().map(|message| &message.topic));
         let (key, value) = self.read;
         let began = Instant::now();
         let chain = &mut self.chain;
@@ -511,7 +512,10 @@ impl<'a> SinkTask<'a> {
             return Ok(());
         }
         let since = Instant::now();
-        self.consumer.commit(&offsets).map_err(task_error)?;
+        self.consumer.commit(&offsets).map_err(|error| {
+            self.env.metrics.commit_failed(&error);
+            task_error(error)
+        })?;
         let moved = self.partitions.commit(&offsets);
         self.env.metrics.committed(since.elapsed(), moved);
         self.env.metrics.ended(moved);

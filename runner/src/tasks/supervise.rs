@@ -39,7 +39,7 @@ fn supervise(env: &TaskEnv) {
             Ok(Ok(Ended::Completed)) => {
                 env.status.set(State::Completed, None);
                 // Nobody listens any more when the worker stops.
-                let _ = env.completed.send(env.context.connector.clone());
+                let _ = env.completed.blocking_send(env.context.connector.clone());
                 return;
             }
             Ok(Err(error)) => error,
@@ -91,7 +91,7 @@ fn run(env: &TaskEnv) -> Result<Ended, Error> {
                 .plugins
                 .build_source(&env.spec, &env.context, &env.services)?;
             if source.replayable() {
-                replay::run(env, source)?;
+                return replay::run(env, source);
             } else {
                 push::run(env, source)?;
             }

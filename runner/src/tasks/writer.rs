@@ -9,6 +9,7 @@ use penstock_broker::{ErrorKind, Header, OutRecord, Producer};
 use penstock_connect::{Error, Placement, Record, RecordError, RecordErrorKind};
 
 use super::registrar::Registrar;
+use super::used::UsedTopics;
 use super::{TaskEnv, task_error};
 use crate::chain::Rejection;
 use crate::config::ConnectorSpec;
@@ -19,6 +20,7 @@ use crate::topics;
 /// Turns records into what a producer sends. Its buffers are reused from batch to batch.
 pub(super) struct Writer {
     services: Arc<Services>,
+    used: Arc<UsedTopics>,
     spec: Arc<ConnectorSpec>,
     key: Converter,
     value: Converter,
@@ -41,6 +43,7 @@ impl Writer {
     pub(super) fn new(env: &TaskEnv, key: Converter, value: Converter) -> Self {
         Self {
             services: env.services.clone(),
+            used: env.used.clone(),
             spec: env.spec.clone(),
             key,
             value,
@@ -61,6 +64,7 @@ impl Writer {
     /// are registered first.
     pub(super) async fn encode(&mut self, records: &mut [Record]) -> Result<Vec<Rejection>, Error> {
         let mut rejected = self.registrar.register(records).await?;
+        self.used.note(records.iter().map(|record| &record.topic));
         self.bytes.clear();
         self.encoded.clear();
         for record in records.iter() {

@@ -1,11 +1,12 @@
-//! The schema registry goes away and comes back: what needs it waits, nothing is lost, nobody restarts
+//! Servers go away and come back, or come later than the worker: what needs them waits, nothing is lost, nobody restarts
 //! anything by hand.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use penstock_tests::events::{demo, demo_avro};
-use penstock_tests::{Estate, eventually};
+use penstock_tests::events::{DEMO_SCHEMA, demo, demo_avro};
+use penstock_tests::{Deployment, Estate, Worker, eventually};
+use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::{bare, framed, log, numbers, reaches, register};
@@ -107,4 +108,90 @@ async fn a_registry_that_is_away_is_waited_for() {
     }
     assert!(worker.is_running());
     assert!(worker.stop().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_registry_that_is_away_when_the_worker_starts_is_waited_for() {
+    let estate = Estate::kafka().await;
+    let deployment = estate.deploy("demo");
+    let registry = reqwest::Url::parse(estate.registry_url().unwrap()).unwrap();
+    let wire = Wire::to(format!("127.0.0.1:{}", registry.port().unwrap())).await;
+    let url = format!("http://127.0.0.1:{}{}", wire.port, registry.path());
+    deployment.set("worker.properties", "schema.registry.url", &url);
+    let mut worker = deployment.spawn(&[]);
+    waits(&worker, &deployment, "the schema registry").await;
+    // Nothing else is answered, and it says why.
+    let answer = worker.get("/connectors").await;
+    assert_eq!(answer.status(), 503);
+    let body: Value = answer.json().await.unwrap();
+    assert!(
+        body["message"]
+            .as_str()
+            .unwrap()
+            .contains("the schema registry"),
+        "{body}"
+    );
+    wire.cut.store(false, Ordering::Relaxed);
+    works(&mut worker, &deployment).await;
+    assert!(worker.stop().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_is_away_when_the_worker_starts_is_waited_for() {
+    let estate = Estate::kafka().await;
+    let deployment = estate.deploy("demo");
+    estate.broker().await.kill();
+    let mut worker = deployment.spawn(&[]);
+    waits(&worker, &deployment, "the broker").await;
+    {
+        let mut broker = estate.broker().await;
+        tokio::task::block_in_place(|| broker.restart()).unwrap();
+    }
+    works(&mut worker, &deployment).await;
+    assert!(worker.stop().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_waits_can_be_stopped() {
+    let estate = Estate::kafka().await;
+    let deployment = estate.deploy("demo");
+    estate.broker().await.kill();
+    let worker = deployment.spawn(&[]);
+    waits(&worker, &deployment, "the broker").await;
+    assert!(worker.stop().success());
+}
+
+/// Waits until the worker says that it waits, and for what; in its log it stands once.
+async fn waits(worker: &Worker, deployment: &Deployment, what: &str) {
+    crate::answers(deployment).await;
+    let said = format!("the worker waits: {what}");
+    let health = eventually(&said, async || {
+        let answer = worker.get("/health").await;
+        assert_eq!(answer.status(), 503);
+        let health: Value = answer.json().await.unwrap();
+        let message = health["message"].as_str().unwrap_or_default();
+        message.contains(&said).then_some(health)
+    })
+    .await;
+    assert_eq!(health["status"], "starting", "{health}");
+    assert_eq!(
+        worker.output().matches(&said).count(),
+        1,
+        "{}",
+        worker.output()
+    );
+}
+
+async fn works(worker: &mut Worker, deployment: &Deployment) {
+    worker.healthy().await;
+    let gateway = deployment.gateway();
+    gateway.ready().await;
+    let answer = gateway
+        .send_json(DEMO_SCHEMA, &demo("a session", &[2]))
+        .await;
+    assert_eq!(answer.status, 204, "{}", answer.body);
+    eventually("the event", async || {
+        (deployment.output("demo-2").len() == 1).then_some(())
+    })
+    .await;
 }

@@ -220,6 +220,10 @@ on_both_brokers! {
         exists(&deployment, &failed).await;
         let failed = fs::read_to_string(deployment.path().join(&failed)).unwrap();
         assert!(failed.starts_with("Reconnect: "), "{failed}");
+        let late = "kafka_connect_sink_task_metrics_offset_commit_skip_total";
+        let late = format!("{late}{{connector=\"ledger\",task=\"{stuck}\"}} 1");
+        let metrics = worker.metrics().await;
+        assert!(metrics.lines().any(|line| line == late), "{late} in {metrics}");
         assert!(worker.stop().success());
         let broker = log::open(&estate, &deployment);
         tokio::task::block_in_place(|| check_agreement(&*broker, "ledger"));

@@ -9,6 +9,8 @@ mod intake;
 mod journal;
 mod log;
 mod numbers;
+mod offsets;
+mod operating;
 mod plugins;
 mod rejects;
 mod source;

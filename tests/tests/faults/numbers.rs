@@ -58,6 +58,8 @@ const SINK: &[&str] = &[
     "sink_task_metrics_sink_record_read_total",
     "sink_task_metrics_sink_record_read_rate",
     "sink_task_metrics_sink_record_send_total",
+    "sink_task_metrics_offset_commit_skip_total",
+    "sink_task_metrics_offset_commit_skip_rate",
     "sink_task_metrics_sink_record_send_rate",
     "sink_task_metrics_sink_record_active_count",
     "sink_task_metrics_partition_count",

@@ -74,7 +74,7 @@ on_both_brokers! {
         let worker = start(&deployment).await;
         completed(&worker, "ledger").await;
         check_files(&deployment, "ledger", RECORDS, PARTITIONS);
-        worker.kill();
+        assert!(worker.stop().success());
 
         // It stays so, and reads nothing more.
         let worker = start(&deployment).await;

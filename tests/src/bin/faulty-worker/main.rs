@@ -51,6 +51,31 @@ impl Transform for Stumbles {
 }
 
 config! {
+    /// Is not made before a file is there.
+    pub struct HesitatesConfig {
+        /// The file.
+        "until" => until: String,
+    }
+}
+
+struct Hesitates;
+
+impl Hesitates {
+    fn new(config: &HesitatesConfig) -> Self {
+        while !Path::new(&config.until).exists() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Self
+    }
+}
+
+impl Transform for Hesitates {
+    fn apply(&mut self, _index: usize, record: Record, out: &mut Outputs) {
+        out.pass(record);
+    }
+}
+
+config! {
     /// Takes everything, and is not done with its last flush before a file is there.
     pub struct ClingsConfig {
         /// The file.
@@ -117,6 +142,12 @@ fn main() -> ExitCode {
                     times: config.times,
                 }))
             },
+        )
+        .transform(
+            "Hesitates",
+            &[],
+            no_topics,
+            |config: HesitatesConfig, _context, _services| Ok(Box::new(Hesitates::new(&config))),
         )
         .sink("Ledger", &[], |config: LedgerConfig, context, _services| {
             Ok(Box::new(Ledger::new(config, context)))
