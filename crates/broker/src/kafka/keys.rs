@@ -7,6 +7,8 @@ pub(super) enum To {
     Common(&'static str),
     /// For producers.
     Producer(&'static str),
+    /// For producers, and in kilobytes there.
+    Kilobytes(&'static str),
     /// For consumers.
     Consumer(&'static str),
     /// Means nothing here and does no harm.
@@ -17,7 +19,7 @@ pub(super) enum To {
     Refused(&'static str),
 }
 
-use To::{Common, Consumer, Nothing, Producer, Refused, Security};
+use To::{Common, Consumer, Kilobytes, Nothing, Producer, Refused, Security};
 
 const SET_BY_PENSTOCK: &str = "is set by the worker itself; leave it out";
 pub(super) const NO_JKS: &str = "Java key stores cannot be read; convert it to PEM (ssl.truststore.type=PEM, ssl.keystore.type=PEM)";
@@ -33,7 +35,7 @@ pub(super) const KEYS: &[(&str, To)] = &[
     ("auto.offset.reset", Consumer("auto.offset.reset")),
     ("batch.size", Producer("batch.size")),
     ("bootstrap.servers", Common("bootstrap.servers")),
-    ("buffer.memory", Nothing),
+    ("buffer.memory", Kilobytes("queue.buffering.max.kbytes")),
     ("check.crcs", Consumer("check.crcs")),
     ("client.dns.lookup", Common("client.dns.lookup")),
     ("client.id", Common("client.id")),

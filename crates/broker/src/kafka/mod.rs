@@ -201,6 +201,10 @@ impl Broker for KafkaBroker {
         if let Some(id) = &spec.transactional_id {
             config.set("transactional.id", id);
         }
+        let kilobytes = config.get("queue.buffering.max.kbytes");
+        let buffer_bytes = kilobytes
+            .and_then(|kilobytes| kilobytes.parse::<usize>().ok())
+            .map_or(usize::MAX, |kilobytes| kilobytes.saturating_mul(1 << 10));
         let producer: ThreadedProducer<Deliveries> = config
             .create_with_context(Deliveries::default())
             .map_err(|e| error(&format!("opening producer {:?}", spec.client_id), e))?;
@@ -208,6 +212,7 @@ impl Broker for KafkaBroker {
             producer,
             self.cluster.clone(),
             spec.transactional_id,
+            buffer_bytes,
             TIMEOUT,
         )?))
     }

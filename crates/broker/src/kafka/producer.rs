@@ -28,6 +28,8 @@ pub(super) struct KafkaProducer {
     topics: HashMap<String, (TopicLimits, KeylessRun)>,
     transactional_id: Option<String>,
     in_transaction: bool,
+    /// What the send buffer holds: a larger record would never find room.
+    buffer_bytes: usize,
     timeout: Duration,
 }
 
@@ -37,6 +39,7 @@ impl KafkaProducer {
         producer: ThreadedProducer<Deliveries>,
         cluster: Arc<Cluster>,
         transactional_id: Option<String>,
+        buffer_bytes: usize,
         timeout: Duration,
     ) -> Result<Self> {
         if let Some(id) = &transactional_id {
@@ -54,6 +57,7 @@ impl KafkaProducer {
             topics,
             transactional_id,
             in_transaction: false,
+            buffer_bytes,
             timeout,
         })
     }
@@ -106,6 +110,16 @@ impl KafkaProducer {
                 format!(
                     "a record of {size} bytes is larger than topic {:?} takes (max.message.bytes={})",
                     record.topic, limits.max_message_bytes
+                ),
+            ));
+        }
+        if size > self.buffer_bytes {
+            return Err(Error::new(
+                Retry::Never,
+                ErrorKind::TooLarge,
+                format!(
+                    "a record of {size} bytes for topic {:?} is larger than the send buffer (buffer.memory={})",
+                    record.topic, self.buffer_bytes
                 ),
             ));
         }

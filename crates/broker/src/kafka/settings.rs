@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::jaas;
-use super::keys::To::{Common, Consumer, Nothing, Producer, Refused, Security};
+use super::keys::To::{Common, Consumer, Kilobytes, Nothing, Producer, Refused, Security};
 use super::keys::{KEYS, NO_JKS};
 use crate::suggest::nearest;
 
@@ -65,6 +65,13 @@ pub fn client_config(
         {
             Ok(Common(name)) => put(&mut settings.common, name, value),
             Ok(Producer(name)) => put(&mut settings.producer, name, value),
+            Ok(Kilobytes(name)) => match value.trim().parse::<u64>() {
+                Ok(bytes) => {
+                    let kilobytes = (bytes >> 10).max(1).to_string();
+                    put(&mut settings.producer, name, &kilobytes);
+                }
+                Err(_) => problems.push(problem(key, "is a number of bytes")),
+            },
             Ok(Consumer(name)) => put(&mut settings.consumer, name, value),
             Ok(Nothing | Security) => {}
             Ok(Refused(why)) => problems.push(problem(key, why)),
@@ -293,6 +300,7 @@ mod tests {
             ("ssl.endpoint.identification.algorithm", ""),
             ("request.timeout.ms", "20000"),
             ("linger.ms", "5"),
+            ("buffer.memory", "33554432"),
             ("max.poll.interval.ms", "600000"),
             ("key.deserializer", "org.apache.kafka.common.serialization.StringDeserializer"),
         ]))
@@ -308,7 +316,8 @@ mod tests {
             ("ssl.endpoint.identification.algorithm", "none"),
         ];
         assert_eq!(settings.common, properties(&expected));
-        assert_eq!(settings.producer, properties(&[("linger.ms", "5")]));
+        let expected = [("linger.ms", "5"), ("queue.buffering.max.kbytes", "32768")];
+        assert_eq!(settings.producer, properties(&expected));
         assert_eq!(
             settings.consumer,
             properties(&[("max.poll.interval.ms", "600000")])
@@ -351,6 +360,7 @@ mod tests {
                 "Java classes cannot be loaded",
             ),
             (("group.id", "g"), "set by the worker itself"),
+            (("buffer.memory", "32mb"), "is a number of bytes"),
             (
                 ("partition.assignment.strategy", "a.StickyAssignor"),
                 "a.StickyAssignor cannot be had",
@@ -377,7 +387,7 @@ mod tests {
     #[test]
     fn every_mapped_name_is_one_that_librdkafka_has() {
         for (java, to) in KEYS {
-            let (Common(name) | Producer(name) | Consumer(name)) = to else {
+            let (Common(name) | Producer(name) | Kilobytes(name) | Consumer(name)) = to else {
                 continue;
             };
             let value = match *name {
