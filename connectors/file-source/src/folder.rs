@@ -99,9 +99,7 @@ impl Folder {
         let (root, single) = match metadata.is_dir() {
             true => (base, None),
             false if place.pattern.is_some() => {
-                return Err(Error::never(format!(
-                    "file={place}: {base} is no directory"
-                )));
+                return Err(Error::never(format!("{place}: {base} is no directory")));
             }
             false => match base.rsplit_once('/') {
                 Some(("", name)) => ("/", Some(name)),
@@ -223,7 +221,7 @@ pub(crate) fn form(name: &str, config: &FileSourceKeys) -> Result<(RowFormat, Co
         FileFormat::Auto => {
             return Err(Error::never(format!(
                 "{name}: its ending does not say what it holds (.csv, .tsv, .jsonl, .ndjson, .json, and .gz or .zst \
-                 after that): set format, or let file be a pattern that leaves it out"
+                 after that): set format, or give a pattern that leaves it out"
             )));
         }
     };

@@ -151,6 +151,12 @@ impl Reader {
         } else if let Some(left) = &self.position.file {
             let (folder, mapping, config) = (&self.folder, &self.mapping, &self.config);
             let file = OpenFile::open(folder, &left.name, Some(left), mapping, config).await?;
+            tracing::info!(
+                connector = &*self.connector,
+                file = left.name,
+                rows = left.rows,
+                "going on behind the rows that were read"
+            );
             self.file = file;
         } else if let Some(candidate) = self.waiting.front() {
             let (folder, mapping, config) = (&self.folder, &self.mapping, &self.config);

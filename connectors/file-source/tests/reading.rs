@@ -90,7 +90,7 @@ async fn the_format_may_be_told_where_endings_do_not_tell_it() {
     assert_eq!(
         files.shorten(&error.message),
         "a.txt: its ending does not say what it holds (.csv, .tsv, .jsonl, .ndjson, .json, and .gz or .zst after \
-         that): set format, or let file be a pattern that leaves it out"
+         that): set format, or give a pattern that leaves it out"
     );
 }
 
