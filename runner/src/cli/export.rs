@@ -64,9 +64,13 @@ impl Export {
         };
         bar.finish_and_clear();
         let done = followed?;
+        // Its positions and its journal go with it: nobody goes on from there.
+        let path = format!("/connectors/{}", segment(&name));
         client
-            .delete(&format!("/connectors/{}", segment(&name)))
+            .text(reqwest::Method::PUT, &format!("{path}/stop"), None)
             .await?;
+        client.delete(&format!("{path}/offsets")).await?;
+        client.delete(&path).await?;
         let summary = json!({
             "stream": self.stream,
             "to": self.to,

@@ -7,11 +7,12 @@ use crate::table::export;
 
 /// The trace of an export's task once it has failed.
 async fn failure(deployment: &Deployment, name: &str) -> String {
-    let url = format!("{}/connectors/{name}/status", deployment.rest());
     eventually("a failed task", async || {
-        let status: Value = reqwest::get(&url).await.ok()?.json().await.ok()?;
+        let shown = deployment.penstock(&["get", "connector", name, "-o", "json"]);
+        let status: Value = serde_json::from_slice(&shown.stdout).ok()?;
         let task = status["tasks"].get(0)?;
-        (task["state"] == "FAILED").then(|| task["trace"].as_str().unwrap_or_default().to_owned())
+        let failed = task["state"] == "FAILED";
+        failed.then(|| task["trace"].as_str().unwrap_or_default().to_owned())
     })
     .await
 }
