@@ -5,6 +5,7 @@
 pub mod bench;
 mod error;
 pub mod fetch;
+pub mod licences;
 pub mod lint;
 pub mod paths;
 pub mod ports;

@@ -1,9 +1,9 @@
-//! Formatting, lints, and licences where `cargo-deny` is installed.
+//! Formatting, lints and licences; advisories where `cargo-deny` is installed.
 
 use std::process::Command;
 
 use crate::suite::cargo;
-use crate::{Error, Result, tools};
+use crate::{Error, Result, licences, tools};
 
 /// Checks the whole workspace.
 ///
@@ -22,6 +22,7 @@ pub fn lint() -> Result<()> {
             "warnings",
         ]),
     )?;
+    licences::check()?;
     if tools::find("cargo-deny").is_some() {
         check("cargo deny", cargo().args(["deny", "check"]))?;
     }

@@ -22,6 +22,12 @@ const INTERNAL: [&str; 4] = [
     "__cluster_metadata",
 ];
 
+/// How long the cluster is asked before a refusal is looked for.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How long a report may take to come, and a broker that hangs up is left alone.
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// Shared by a broker and its producers.
 pub(super) struct Cluster {
     pub(super) admin: AdminClient<PlainContext>,
@@ -39,6 +45,42 @@ pub(super) struct TopicLimits {
 }
 
 impl Cluster {
+    /// Asks for one small answer. What the cluster refuses is told at once: waiting does not help.
+    pub(super) fn reachable(&self, timeout: Duration) -> Result<()> {
+        let deadline = Instant::now() + timeout;
+        let refusal = &self.metadata.context().refusal;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            // This client's requests never create the topic.
+            let asked = self
+                .metadata
+                .fetch_metadata(Some("__consumer_offsets"), left.min(PATIENCE));
+            // Reports come with polls; without a group nothing else does.
+            let pause = if asked.is_ok() { Duration::ZERO } else { PAUSE };
+            while self.metadata.poll(pause).is_some() {}
+            let what = "asking the cluster for metadata";
+            match asked {
+                Ok(_) => {
+                    refusal.forget();
+                    return Ok(());
+                }
+                Err(e) => {
+                    if let Some(reason) = refusal.get() {
+                        let message = format!("{what}: {reason}");
+                        return Err(Error::new(Retry::Never, ErrorKind::Denied, message));
+                    }
+                    if left <= PATIENCE {
+                        let mut error = error(what, e);
+                        if error.kind == ErrorKind::Unreachable {
+                            error.message += "; look at bootstrap.servers and security.protocol";
+                        }
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+
     pub(super) fn topics(&self) -> Result<Vec<TopicInfo>> {
         let metadata = self
             .metadata

@@ -11,6 +11,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtoc
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 
+use super::refusal::Refusal;
 use crate::TopicPartition;
 
 /// librdkafka's log lines name brokers, topics and requests, never keys or values.
@@ -39,16 +40,20 @@ pub(super) fn passing_error(error: &KafkaError, reason: &str) {
 }
 
 /// Context of clients without a group: administration, metadata, readers.
-#[derive(Debug)]
-pub(super) struct PlainContext;
+#[derive(Debug, Default)]
+pub(super) struct PlainContext {
+    pub(super) refusal: Refusal,
+}
 
 impl ClientContext for PlainContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
         log(level, facility, line);
     }
 
+    /// What it says of connections stands in its log already.
     fn error(&self, error: KafkaError, reason: &str) {
-        passing_error(&error, reason);
+        self.refusal.note(&error, reason);
+        tracing::debug!(target: "librdkafka", "{reason}");
     }
 }
 

@@ -12,9 +12,10 @@ pub(super) fn error(what: &str, e: KafkaError) -> Error {
         KafkaError::ClientConfig(_, description, key, _) => {
             Error::invalid(format!("{what}: setting {key} is not valid: {description}"))
         }
-        KafkaError::ClientCreation(description) => {
-            Error::invalid(format!("{what}: the client cannot be made: {description}"))
-        }
+        KafkaError::ClientCreation(description) => Error::invalid(format!(
+            "{what}: the client cannot be made: {}",
+            java_names(&description)
+        )),
         // These come without their code, as librdkafka's texts.
         KafkaError::Seek(text) | KafkaError::PauseResume(text) | KafkaError::Subscription(text) => {
             Error::new(Retry::Backoff, ErrorKind::Other, format!("{what}: {text}"))
@@ -31,6 +32,21 @@ pub(super) fn error(what: &str, e: KafkaError) -> Error {
             }
         }
     }
+}
+
+/// librdkafka's words with the names of settings that users have written.
+fn java_names(text: &str) -> String {
+    const NAMES: [(&str, &str); 6] = [
+        ("ssl.ca.location", "ssl.truststore.location"),
+        ("ssl.ca.pem", "ssl.truststore.certificates"),
+        ("ssl.certificate.location", "ssl.keystore.location"),
+        ("ssl.key.location", "ssl.keystore.location"),
+        ("ssl.certificate.pem", "ssl.keystore.certificate.chain"),
+        ("ssl.key.pem", "ssl.keystore.key"),
+    ];
+    NAMES.iter().fold(text.to_owned(), |text, (name, java)| {
+        text.replace(name, java)
+    })
 }
 
 /// An error with only a code.

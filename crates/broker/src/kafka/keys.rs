@@ -5,6 +5,8 @@
 pub(super) enum To {
     /// For every client, under this name.
     Common(&'static str),
+    /// For every client; the value is PEM.
+    Pem(&'static str),
     /// For producers.
     Producer(&'static str),
     /// For producers, and in kilobytes there.
@@ -19,7 +21,7 @@ pub(super) enum To {
     Refused(&'static str),
 }
 
-use To::{Common, Consumer, Kilobytes, Nothing, Producer, Refused, Security};
+use To::{Common, Consumer, Kilobytes, Nothing, Pem, Producer, Refused, Security};
 
 const SET_BY_PENSTOCK: &str = "is set by the worker itself; leave it out";
 pub(super) const NO_JKS: &str = "Java key stores cannot be read; convert it to PEM (ssl.truststore.type=PEM, ssl.keystore.type=PEM)";
@@ -146,11 +148,8 @@ pub(super) const KEYS: &[(&str, To)] = &[
     ),
     ("ssl.key.password", Common("ssl.key.password")),
     ("ssl.keymanager.algorithm", Nothing),
-    (
-        "ssl.keystore.certificate.chain",
-        Common("ssl.certificate.pem"),
-    ),
-    ("ssl.keystore.key", Common("ssl.key.pem")),
+    ("ssl.keystore.certificate.chain", Pem("ssl.certificate.pem")),
+    ("ssl.keystore.key", Pem("ssl.key.pem")),
     ("ssl.keystore.location", Security),
     ("ssl.keystore.password", Security),
     ("ssl.keystore.type", Security),
@@ -158,7 +157,7 @@ pub(super) const KEYS: &[(&str, To)] = &[
     ("ssl.provider", Refused("Java classes cannot be loaded")),
     ("ssl.secure.random.implementation", Nothing),
     ("ssl.trustmanager.algorithm", Nothing),
-    ("ssl.truststore.certificates", Common("ssl.ca.pem")),
+    ("ssl.truststore.certificates", Pem("ssl.ca.pem")),
     ("ssl.truststore.location", Security),
     ("ssl.truststore.password", Security),
     ("ssl.truststore.type", Security),

@@ -10,8 +10,10 @@ mod error;
 mod jaas;
 mod keys;
 mod message;
+mod pem;
 mod producer;
 mod reader;
+mod refusal;
 mod settings;
 
 use std::collections::BTreeMap;
@@ -86,6 +88,7 @@ impl KafkaBroker {
         if !settings.common.contains_key("bootstrap.servers") {
             return Err(Error::invalid("bootstrap.servers is missing"));
         }
+        settings.check_stores()?;
         let what = "opening a Kafka client";
         let config = client(&settings.common, &BTreeMap::new(), &[]);
         let metadata = client(
@@ -98,10 +101,10 @@ impl KafkaBroker {
         );
         let cluster = Cluster {
             admin: config
-                .create_with_context(PlainContext)
+                .create_with_context(PlainContext::default())
                 .map_err(|e| error(what, e))?,
             metadata: metadata
-                .create_with_context(PlainContext)
+                .create_with_context(PlainContext::default())
                 .map_err(|e| error(what, e))?,
             timeout: TIMEOUT,
         };
@@ -129,7 +132,7 @@ impl KafkaBroker {
             .set("group.id", group)
             .set("enable.auto.commit", "false")
             .set("allow.auto.create.topics", "false")
-            .create_with_context(PlainContext)
+            .create_with_context(PlainContext::default())
             .map_err(|e| error(&format!("opening a client for group {group:?}"), e))
     }
 }
@@ -262,7 +265,7 @@ impl Broker for KafkaBroker {
             .set("client.id", &spec.client_id)
             .set("group.id", &spec.client_id);
         let consumer: BaseConsumer<PlainContext> = config
-            .create_with_context(PlainContext)
+            .create_with_context(PlainContext::default())
             .map_err(|e| error(&format!("opening reader {:?}", spec.client_id), e))?;
         // Both see the last stable offset as the end.
         let ends = spec.read_committed.then(|| self.cluster.clone());
@@ -331,11 +334,6 @@ impl Broker for KafkaBroker {
     }
 
     fn reachable(&self, timeout: Duration) -> Result<()> {
-        // One small answer; this client's requests never create the topic.
-        self.cluster
-            .metadata
-            .fetch_metadata(Some("__consumer_offsets"), timeout)
-            .map(|_| ())
-            .map_err(|e| error("asking the cluster for metadata", e))
+        self.cluster.reachable(timeout)
     }
 }

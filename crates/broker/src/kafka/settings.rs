@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::File;
 
 use super::jaas;
-use super::keys::To::{Common, Consumer, Kilobytes, Nothing, Producer, Refused, Security};
+use super::keys::To::{Common, Consumer, Kilobytes, Nothing, Pem, Producer, Refused, Security};
 use super::keys::{KEYS, NO_JKS};
+use super::pem;
+use crate::Error;
 use crate::suggest::nearest;
 
 /// One setting that cannot be used, and why. Never holds a password.
@@ -26,6 +29,20 @@ pub struct ClientSettings {
 }
 
 impl ClientSettings {
+    /// Whether the key and trust stores can be read; librdkafka's own words name no file.
+    pub(super) fn check_stores(&self) -> Result<(), Error> {
+        for (name, java) in [
+            ("ssl.ca.location", "ssl.truststore.location"),
+            ("ssl.certificate.location", "ssl.keystore.location"),
+        ] {
+            if let Some(path) = self.common.get(name) {
+                File::open(path)
+                    .map_err(|e| Error::invalid(format!("{java}: cannot read {path}: {e}")))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Puts `over` on top.
     pub(super) fn with(&self, over: &Self) -> Self {
         let mut all = self.clone();
@@ -64,6 +81,15 @@ pub fn client_config(
             .map(|at| KEYS[at].1)
         {
             Ok(Common(name)) => put(&mut settings.common, name, value),
+            Ok(Pem(name)) => match pem::in_lines(value) {
+                Some(pem) => {
+                    settings.common.insert(name.to_owned(), pem);
+                }
+                None => problems.push(problem(
+                    key,
+                    "is not PEM (-----BEGIN …----- to -----END …-----)",
+                )),
+            },
             Ok(Producer(name)) => put(&mut settings.producer, name, value),
             Ok(Kilobytes(name)) => match value.trim().parse::<u64>() {
                 Ok(bytes) => {
@@ -360,6 +386,7 @@ mod tests {
                 "Java classes cannot be loaded",
             ),
             (("group.id", "g"), "set by the worker itself"),
+            (("ssl.keystore.key", "MIIEvQ=="), "is not PEM"),
             (("buffer.memory", "32mb"), "is a number of bytes"),
             (
                 ("partition.assignment.strategy", "a.StickyAssignor"),
