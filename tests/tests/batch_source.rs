@@ -66,8 +66,11 @@ async fn state(worker: &Worker, connector: &str) -> (String, Value) {
 /// Rows that this worker has read.
 async fn rows(worker: &Worker) -> usize {
     let metrics = worker.metrics().await;
-    let line = metrics.lines().find(|line| line.starts_with("penstock_file_source_rows_total"));
-    line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0)
+    let line = metrics
+        .lines()
+        .find(|line| line.starts_with("penstock_file_source_rows_total"));
+    line.and_then(|line| line.rsplit(' ').next()?.parse().ok())
+        .unwrap_or(0)
 }
 
 async fn completed(worker: &Worker, connector: &str) {
@@ -242,6 +245,7 @@ on_both_brokers! {
             bucket.put("in/1.csv", rows("1")).await;
             bucket.put("in/sub/2.csv.gz", gzip(&rows("2"))).await;
             bucket.put("in/_SUCCESS", "").await;
+            bucket.put("in/sub/", "").await;
             bucket.put("other/4.csv", "no,rows\n").await;
             let file = format!("{scheme}.properties");
             deployment.write(&file, &visits);

@@ -185,6 +185,10 @@ impl Folder {
         if self.single.is_none() && !self.place.includes(below) {
             return;
         }
+        // Consoles mark directories with empty objects.
+        if meta.size == 0 && !meta.location.filename().is_some_and(|name| name.contains('.')) {
+            return;
+        }
         let name = format!("{}{location}", self.before);
         let version = version(meta);
         match done.look(&name, version) {

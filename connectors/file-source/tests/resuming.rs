@@ -55,6 +55,27 @@ async fn every_row_comes_once_however_the_source_is_left_and_resumed() {
 }
 
 #[tokio::test]
+async fn names_of_any_letters_are_found_again() {
+    let files = Files::new();
+    let names = ["100%.csv", "a b.csv", "c#1.csv", "d%20e.csv", "f[1]?*.csv", "sub dir/é.csv"];
+    for name in names {
+        files.write(name, "id\n1\n2\n");
+    }
+    files.write("marker", "");
+    let mut position = None;
+    let mut rows = 0;
+    loop {
+        let mut reading = files.resume("batch.max.rows=1", position).await.unwrap();
+        rows += reading.poll().await.unwrap().len();
+        position = reading.position.take();
+        if reading.is_finished() {
+            break;
+        }
+    }
+    assert_eq!(rows, 2 * names.len());
+}
+
+#[tokio::test]
 async fn the_worker_may_ask_for_rows_one_by_one() {
     use penstock_connect::Source;
     let files = Files::new();

@@ -39,7 +39,7 @@ const CODES: &[(&[&str], Retry, &str)] = &[
             "AuthorizationFailure",
         ],
         Retry::Never,
-        "these credentials may not write there; grant them the right to write objects and to abort uploads",
+        "these credentials may not do that; grant them the right (to write objects and to abort uploads, or to list and read)",
     ),
     (
         &[
