@@ -66,6 +66,14 @@ pub(crate) struct Entry {
     pub(crate) uploads: Vec<PendingUpload>,
 }
 
+impl Content {
+    /// No bytes at all.
+    pub(crate) const EMPTY: Self = Self {
+        bytes: 0,
+        checksum: 0,
+    };
+}
+
 impl Entry {
     pub(crate) fn new(resume: i64, stream_time: Option<i64>) -> Self {
         Self {

@@ -483,6 +483,7 @@ impl<B> Partition<B> {
         entry.cursors = cursors.map(|(key, last)| (key.clone(), *last)).collect();
         entry.cursors.sort_unstable();
         entry.announced = self.rebuilds.announced().cloned().collect();
+        entry.announced.sort_unstable_by_key(|file| file.first);
         let listed = self.leaving.values().filter(|file| file.listed).count();
         let mut room = MOST_ANNOUNCED.saturating_sub(entry.announced.len() + listed);
         for (id, leaving) in &self.leaving {

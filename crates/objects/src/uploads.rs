@@ -128,10 +128,8 @@ impl Uploads {
 
     /// All bytes of a file that came.
     pub(crate) fn content(&self, id: FileId) -> Content {
-        let empty = || Upload::new(Path::default()).content();
-        self.files
-            .get(&id)
-            .map_or_else(empty, |file| file.upload.content())
+        let file = self.files.get(&id);
+        file.map_or(Content::EMPTY, |file| file.upload.content())
     }
 
     /// A file has ended; its object holds one of these contents.

@@ -50,21 +50,35 @@ struct World {
     bench: Bench,
     plan: Plan,
     faulty: Faulty,
+    /// What is in the bucket.
+    bucket: Arc<dyn ObjectStore>,
     topic: Vec<Record>,
     /// What comes next of each partition.
     next: [i64; 2],
 }
 
 impl World {
-    async fn new(topic: &[Record], rotation: Rotation, hours: bool) -> Self {
+    async fn new(topic: &[Record], rotation: Rotation, hours: bool, budget: Budget) -> Self {
         let (faulty, store) = faulty();
-        let mut plan = plan(store, rotation);
+        let bucket: Arc<dyn ObjectStore> = faulty.memory.clone();
+        Self::with(topic, plan(store, rotation), faulty, bucket, hours, budget).await
+    }
+
+    async fn with(
+        topic: &[Record],
+        mut plan: Plan,
+        faulty: Faulty,
+        bucket: Arc<dyn ObjectStore>,
+        hours: bool,
+        budget: Budget,
+    ) -> Self {
         plan.layout = Arc::new(ByKey { hours });
         plan.max_open = 8;
         let mut world = Self {
-            bench: Bench::new(plan.clone(), Budget::unlimited()),
+            bench: Bench::new(plan.clone(), budget),
             plan,
             faulty,
+            bucket,
             topic: topic.to_vec(),
             next: [0; 2],
         };
@@ -101,7 +115,11 @@ impl World {
             self.next[number as usize] = origin.offset + 1;
         }
         if self.bench.sink.write(batch).await.is_err() {
-            self.kill().await;
+            return self.kill().await;
+        }
+        // As the runner does: nothing more is read before there is room.
+        while self.bench.sink.need() == Need::Room {
+            self.flush(FlushReason::Tick).await;
         }
     }
 
@@ -156,7 +174,7 @@ impl World {
             self.write(usize::MAX).await;
             // What failed before the end is heard of now.
             match self.bench.flush(FlushReason::End).await {
-                Ok(_) if self.is_at_end() => return objects(&*self.faulty.memory).await,
+                Ok(_) if self.is_at_end() => return objects(&*self.bucket).await,
                 Ok(_) => {}
                 Err(_) => self.kill().await,
             }
@@ -235,9 +253,9 @@ proptest! {
         topic in topics(), rotation in rotations(), steps in steps(false),
     ) {
         let (undisturbed, there, notices, uploads) = run(async {
-            let mut world = World::new(&topic, rotation.clone(), false).await;
+            let mut world = World::new(&topic, rotation.clone(), false, Budget::unlimited()).await;
             let undisturbed = world.end().await;
-            let mut world = World::new(&topic, rotation, false).await;
+            let mut world = World::new(&topic, rotation, false, Budget::unlimited()).await;
             for step in steps {
                 world.step(step).await;
             }
@@ -250,9 +268,10 @@ proptest! {
     }
 
     #[test]
-    fn files_that_the_clock_ends_are_exact_too(
+    fn files_that_clock_or_memory_end_are_exact_too(
         topic in topics(), mut rotation in rotations(), steps in steps(true),
         idle in prop::option::of(1..3000u64), interval in prop::option::of(500..5000u64), hours: bool,
+        budget in prop_oneof![Just(usize::MAX), 2_000..20_000usize],
     ) {
         rotation.idle = idle.map(Duration::from_millis);
         rotation.schedule = interval.map(|interval| Schedule {
@@ -260,7 +279,7 @@ proptest! {
             zone: chrono_tz::UTC,
         });
         let (there, notices) = run(async {
-            let mut world = World::new(&topic, rotation, hours).await;
+            let mut world = World::new(&topic, rotation, hours, Budget::new(budget)).await;
             for step in steps {
                 world.step(step).await;
             }
@@ -275,5 +294,30 @@ proptest! {
         expected.sort();
         prop_assert_eq!(rows, expected);
         prop_assert_eq!(notices.len(), there.len());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn kills_change_nothing_in_a_directory(
+        topic in topics(), rotation in rotations(), steps in steps(false),
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        let (undisturbed, there) = run(async {
+            let mut world = World::new(&topic, rotation.clone(), false, Budget::unlimited()).await;
+            let undisturbed = world.end().await;
+            let store = Store::directory(directory.path()).unwrap();
+            let bucket = store.objects().clone();
+            let plan = plan(store, rotation);
+            let unlimited = Budget::unlimited();
+            let mut world = World::with(&topic, plan, Faulty::new(), bucket, false, unlimited).await;
+            for step in steps {
+                world.step(step).await;
+            }
+            (undisturbed, world.end().await)
+        });
+        prop_assert_eq!(there, undisturbed);
     }
 }
