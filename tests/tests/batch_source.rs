@@ -245,7 +245,7 @@ on_both_brokers! {
             bucket.put("in/1.csv", rows("1")).await;
             bucket.put("in/sub/2.csv.gz", gzip(&rows("2"))).await;
             bucket.put("in/_SUCCESS", "").await;
-            bucket.put("in/sub/", "").await;
+            bucket.put("in/empty/", "").await;
             bucket.put("other/4.csv", "no,rows\n").await;
             let file = format!("{scheme}.properties");
             deployment.write(&file, &visits);

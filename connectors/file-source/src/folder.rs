@@ -146,7 +146,16 @@ impl Folder {
 
     /// Looks for files that are not done.
     pub(crate) async fn list(&self, done: &mut Done) -> Result<Listing, Error> {
-        let failed = |error| self.store.failure("cannot be listed", error);
+        let failed = |error| match error {
+            // A listing that finds nothing is empty; it is the bucket that is not there.
+            object_store::Error::NotFound { .. } if self.place.bucket.is_some() => {
+                Error::never(format!(
+                    "{} cannot be listed: there is no such bucket; make it, or correct its name",
+                    self.store.name()
+                ))
+            }
+            error => self.store.failure("cannot be listed", error),
+        };
         let objects = self.store.objects();
         let mut listing = Listing::default();
         if let Some(single) = &self.single {
@@ -186,7 +195,12 @@ impl Folder {
             return;
         }
         // Consoles mark directories with empty objects.
-        if meta.size == 0 && !meta.location.filename().is_some_and(|name| name.contains('.')) {
+        if meta.size == 0
+            && !meta
+                .location
+                .filename()
+                .is_some_and(|name| name.contains('.'))
+        {
             return;
         }
         let name = format!("{}{location}", self.before);

@@ -180,7 +180,7 @@ fn check(config: &StoreKeys) -> Vec<(&'static str, String)> {
     if let Some(text) = &config.azure_connection
         && let Err(message) = ConnectionString::parse(text.reveal())
     {
-        push("azure.connection.string", &message);
+        push("azure.connection.string", message);
     }
     problems
 }

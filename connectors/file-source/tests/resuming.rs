@@ -57,7 +57,14 @@ async fn every_row_comes_once_however_the_source_is_left_and_resumed() {
 #[tokio::test]
 async fn names_of_any_letters_are_found_again() {
     let files = Files::new();
-    let names = ["100%.csv", "a b.csv", "c#1.csv", "d%20e.csv", "f[1]?*.csv", "sub dir/é.csv"];
+    let names = [
+        "100%.csv",
+        "a b.csv",
+        "c#1.csv",
+        "d%20e.csv",
+        "f[1]?*.csv",
+        "sub dir/é.csv",
+    ];
     for name in names {
         files.write(name, "id\n1\n2\n");
     }
