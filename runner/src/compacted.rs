@@ -17,6 +17,9 @@ const DURABLE: Duration = Duration::from_secs(30);
 /// Name of these clients.
 const CLIENT: &str = "penstock-state";
 
+/// A wait that is longer stands in the log.
+const TELL: Duration = Duration::from_secs(1);
+
 /// Longer than a transaction that nobody ends can stay open at a broker's defaults.
 const PATIENCE: Duration = Duration::from_secs(75);
 
@@ -72,6 +75,7 @@ pub(crate) fn read(
     }
     drop(all);
     let mut waiting_since = Instant::now();
+    let mut told = false;
     while !ends.is_empty() {
         let messages = reader.poll(1000, Duration::from_millis(50))?;
         if !messages.is_empty() {
@@ -89,6 +93,10 @@ pub(crate) fn read(
         for partition in reached {
             ends.remove(&partition);
             reader.unassign(topic, partition)?;
+        }
+        if waiting_since.elapsed() > TELL && !ends.is_empty() && !told {
+            tracing::info!("{topic}: waiting for the end of a transaction that is open there");
+            told = true;
         }
         if waiting_since.elapsed() > PATIENCE {
             return Err(Error::new(

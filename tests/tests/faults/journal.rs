@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::Duration;
 
 use penstock_broker::Broker;
 use penstock_tests::{Deployment, Estate, Worker, eventually, on_both_brokers};
 use serde_json::Value;
 
 use crate::plugins::{spawn, start};
-use crate::{answers, bare, log, numbers, reaches};
+use crate::{answers, bare, log, numbers, reaches, zombies};
 
 const PARTITIONS: i32 = 4;
 
@@ -18,7 +19,7 @@ pub(crate) fn write_ledger(deployment: &Deployment, name: &str, more: &str) {
     deployment.write(
         &format!("{name}.properties"),
         &format!(
-            "name={name}\nconnector.class=Ledger\ntopics=in\ndir=files-{name}\nnotices={name}-files\n\
+            "name={name}\nconnector.class=Ledger\ntopics=in\nnotices={name}-files\n\
              value.converter=ByteArray\nconsumer.override.session.timeout.ms=6000\n{more}"
         ),
     );
@@ -311,6 +312,78 @@ on_both_brokers! {
         assert!(worker.stop().success());
         check_files(&deployment, "all", 15, 1);
     }
+}
+
+/// A frozen worker wakes up in the middle of a flush, while another has its partition: whether it has
+/// learnt of it by then or not, it writes nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_was_frozen_in_a_flush_writes_nothing() {
+    for time_to_learn in [Duration::ZERO, Duration::from_secs(5)] {
+        let estate = Estate::kafka().await;
+        let deployments = [bare(&estate), bare(&estate)];
+        let broker = log::open(&estate, &deployments[0]);
+        log::fill(&*broker, "in", 1, &records(0..1000, 1));
+        let files = deployments[1].path().join("files-ledger");
+        for deployment in &deployments {
+            let more = format!("rows=10\nhold=hold\ndir={}\n", files.display());
+            write_ledger(deployment, "ledger", &more);
+        }
+        deployments[0].write("hold-0", "");
+        let frozen = start(&deployments[0]).await;
+        exists(&deployments[0], "stuck-0").await;
+        zombies::signal(&frozen, "-STOP");
+        let other = start(&deployments[1]).await;
+        eventually("the other writes", async || {
+            (count(&deployments[1], "ledger") >= 900).then_some(())
+        })
+        .await;
+        zombies::signal(&frozen, "-CONT");
+        tokio::time::sleep(time_to_learn).await;
+        deployments[0].remove("hold-0");
+        exists(&deployments[0], "failed-0").await;
+        let failed = fs::read_to_string(deployments[0].path().join("failed-0")).unwrap();
+        assert!(failed.starts_with("Reconnect: "), "{failed}");
+        assert!(frozen.stop().success());
+        assert!(other.stop().success());
+        tokio::task::block_in_place(|| check_agreement(&*broker, "ledger"));
+        let lines: Vec<usize> = filed(&deployments[1], "ledger").remove(&0).unwrap();
+        assert!(lines.iter().copied().eq(0..lines.len()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn entries_behind_a_transaction_that_is_open_are_waited_for() {
+    let estate = Estate::kafka().await;
+    let deployment = bare(&estate);
+    let broker = log::open(&estate, &deployment);
+    log::fill(&*broker, "in", 1, &records(0..10, 1));
+    write_ledger(&deployment, "ledger", "rows=1\n");
+    let worker = start(&deployment).await;
+    let written = async |wanted: usize| {
+        eventually("all files", async || {
+            (count(&deployment, "ledger") == wanted).then_some(())
+        })
+        .await;
+    };
+    written(10).await;
+    // Somebody begins a transaction and is not heard of again; what the sink writes down stands behind it.
+    let mut somebody = tokio::task::block_in_place(|| log::begin(&*broker, "_penstock.journal"));
+    log::fill(&*broker, "in", 1, &records(10..20, 1));
+    written(20).await;
+    worker.kill();
+    log::fill(&*broker, "in", 1, &records(20..30, 1));
+    let worker = start(&deployment).await;
+    let waits = "_penstock.journal: waiting for the end of a transaction that is open there";
+    eventually("a sink that waits", async || {
+        worker.output().contains(waits).then_some(())
+    })
+    .await;
+    assert_eq!(count(&deployment, "ledger"), 20);
+    tokio::task::block_in_place(|| somebody.abort()).unwrap();
+    written(30).await;
+    assert!(worker.stop().success());
+    check_files(&deployment, "ledger", 30, 1);
+    tokio::task::block_in_place(|| check_agreement(&*broker, "ledger"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use penstock_broker::embedded::{EmbeddedBroker, EmbeddedSettings};
 use penstock_broker::kafka::{KafkaBroker, client_config};
 use penstock_broker::{
-    Broker, Header, Message, OutRecord, ProducerSpec, ReaderSpec, StartAt, TopicSpec,
+    Broker, Header, Message, OutRecord, Producer, ProducerSpec, ReaderSpec, StartAt, TopicSpec,
 };
 use penstock_tests::{Deployment, Estate};
 
@@ -69,6 +69,23 @@ pub(crate) fn transact(broker: &dyn Broker, topic: &str, records: &[Out], commit
         producer.flush(Duration::from_secs(60)).unwrap();
         producer.abort().unwrap();
     }
+}
+
+/// A transaction that stays open, with a record in every partition of the topic.
+pub(crate) fn begin(broker: &dyn Broker, topic: &str) -> Box<dyn Producer> {
+    let spec = ProducerSpec {
+        transactional_id: Some("somebody".into()),
+        overrides: BTreeMap::from([("transaction.timeout.ms".into(), "300000".into())]),
+        ..ProducerSpec::default()
+    };
+    let mut producer = broker.producer(spec).unwrap();
+    producer.begin().unwrap();
+    for partition in 0..broker.topic(topic).unwrap().unwrap().partitions {
+        let out = OutRecord::new(topic, Some(b"{}")).key(b"somebody");
+        producer.send(out.partition(partition)).unwrap();
+    }
+    producer.flush(Duration::from_secs(60)).unwrap();
+    producer
 }
 
 /// Every committed record of a topic, partition by partition; nothing if there is no such topic.

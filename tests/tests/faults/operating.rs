@@ -144,7 +144,7 @@ async fn levels_of_the_log_change_while_the_worker_runs() {
     );
     let failing = async |name: &str| {
         let config = json!({
-            "connector.class": "Ledger", "topics": "in", "dir": "d", "notices": "n", "mode": "broadcast",
+            "connector.class": "Ledger", "topics": "in", "notices": "n", "mode": "broadcast",
         });
         let path = format!("/connectors/{name}/config");
         let (status, answer) = call(&deployment, Method::PUT, &path, Some(config)).await;

@@ -171,7 +171,7 @@ impl Load {
     }
 }
 
-fn signal(worker: &Worker, name: &str) {
+pub(crate) fn signal(worker: &Worker, name: &str) {
     let status = Command::new("kill")
         .args([name, &worker.id().to_string()])
         .status()

@@ -325,11 +325,7 @@ impl Consumer for KafkaConsumer {
     }
 
     fn group_metadata(&self) -> Result<GroupMetadata> {
-        let metadata = self.consumer.group_metadata();
-        // Looked at second: a member that the group goes on without has metadata that names nobody, and
-        // Kafka takes a transaction's offsets from nobody unchecked.
-        let lost = self.consumer.assignment_lost();
-        let metadata = metadata.filter(|_| !lost).ok_or_else(|| {
+        let metadata = self.consumer.group_metadata().ok_or_else(|| {
             Error::new(
                 Retry::Fenced,
                 ErrorKind::Fenced,

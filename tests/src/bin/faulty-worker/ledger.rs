@@ -20,8 +20,8 @@ use serde_json::json;
 config! {
     /// Writes files with a journal.
     pub struct LedgerConfig {
-        /// Folder of the files.
-        "dir" => dir: PathBuf,
+        /// Folder of the files; without it `files-` and the connector's name.
+        "dir" => dir: Option<PathBuf>,
         /// Records of a file, more or less.
         "rows" => rows: usize = "100",
         /// Topic of the notices.
@@ -83,6 +83,7 @@ struct Book {
 }
 
 pub(crate) struct Ledger {
+    dir: PathBuf,
     config: LedgerConfig,
     task: usize,
     books: BTreeMap<TopicPartition, Book>,
@@ -90,7 +91,9 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     pub(crate) fn new(config: LedgerConfig, context: &TaskContext) -> Self {
+        let dir = config.dir.clone();
         Self {
+            dir: dir.unwrap_or_else(|| format!("files-{}", context.connector).into()),
             config,
             task: context.task,
             books: BTreeMap::new(),
@@ -99,7 +102,7 @@ impl Ledger {
 
     fn file(&self, partition: &TopicPartition, first: i64) -> PathBuf {
         let name = format!("{}-{}-{first:08}", partition.topic, partition.partition);
-        self.config.dir.join(name)
+        self.dir.join(name)
     }
 
     fn is_shut(&self) -> bool {
@@ -197,7 +200,7 @@ impl Ledger {
         if !file(first).exists() {
             let of_file = book.held.iter().take_while(|(offset, _)| *offset < next);
             let text: String = of_file.map(|(_, value)| format!("{value}\n")).collect();
-            let part = self.config.dir.join(format!("part-{}", self.task));
+            let part = self.dir.join(format!("part-{}", self.task));
             let made = fs::write(&part, text).and_then(|()| fs::rename(&part, file(first)));
             made.map_err(|error| Error::backoff(error.to_string()))?;
         }
@@ -240,7 +243,7 @@ impl Sink for Ledger {
         partitions: &[TopicPartition],
         journal: &mut dyn Journal,
     ) -> Result<Vec<Position>, Error> {
-        fs::create_dir_all(&self.config.dir).map_err(|error| Error::never(error.to_string()))?;
+        fs::create_dir_all(&self.dir).map_err(|error| Error::never(error.to_string()))?;
         for partition in partitions {
             self.books.insert(partition.clone(), Book::default());
         }
