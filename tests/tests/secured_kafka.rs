@@ -241,6 +241,7 @@ async fn who_is_not_let_in_is_told_which_setting_to_look_at() {
         (&[("security.protocol", "SASL_PLAINTEXT")], unreachable),
         (&[("security.protocol", "PLAINTEXT")], unreachable),
     ];
+    let http = reqwest::Client::new();
     for (settings, expected) in cases {
         let deployment = cluster.deploy(&[right, settings].concat());
         let mut worker = deployment.spawn(&[]);
@@ -248,7 +249,7 @@ async fn who_is_not_let_in_is_told_which_setting_to_look_at() {
             if !worker.is_running() {
                 return Some(worker.output());
             }
-            let health = reqwest::get(format!("{}/health", deployment.rest())).await;
+            let health = http.get(format!("{}/health", deployment.rest())).send().await;
             let health: Value = health.ok()?.json().await.ok()?;
             let message = health["message"].as_str()?;
             message

@@ -24,9 +24,12 @@ pub struct Contracts {
     programs: Programs,
 }
 
-/// What transforms compiled, for others that handle the same events: by contract and schema uid.
+/// A contract's ref, and the uid of the schema of its events.
+type ProgramKey = (String, Option<u64>);
+
+/// What transforms compiled, for others that handle the same events and name their meta fields alike.
 #[derive(Default)]
-struct Programs(Mutex<HashMap<(String, Option<u64>), (MetaFields, Arc<Program>)>>);
+struct Programs(Mutex<HashMap<ProgramKey, (MetaFields, Arc<Program>)>>);
 
 impl fmt::Debug for Programs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
