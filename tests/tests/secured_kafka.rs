@@ -249,7 +249,10 @@ async fn who_is_not_let_in_is_told_which_setting_to_look_at() {
             if !worker.is_running() {
                 return Some(worker.output());
             }
-            let health = http.get(format!("{}/health", deployment.rest())).send().await;
+            let health = http
+                .get(format!("{}/health", deployment.rest()))
+                .send()
+                .await;
             let health: Value = health.ok()?.json().await.ok()?;
             let message = health["message"].as_str()?;
             message
