@@ -18,8 +18,9 @@ pub struct Position {
 pub enum FlushReason {
     /// Time to make progress durable; a sink that collects large files may wait for its own rotation.
     Tick,
-    /// The partitions are going away or the task stops. What is under way is brought to its end;
-    /// files that are still collecting may be dropped, since their records come again.
+    /// Partitions are going away or the task stops. What is under way is brought to its end. Files
+    /// that are still collecting stay: [`Sink::close`] says which partitions go, and their records
+    /// come again.
     Close,
     /// The last record that was asked for has come: everything is to be made durable.
     End,
