@@ -106,6 +106,7 @@ impl Embedded {
         let request = http
             .post(format!("http://{}/event", self.gateway))
             .header("Strm-Schema-Ref", "streammachine/demo/1.0.2")
+            .header("Content-Type", "application/octet-stream")
             .body(event)
             .build()?;
         let start = Instant::now();
