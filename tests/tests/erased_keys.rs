@@ -146,7 +146,10 @@ async fn compaction_takes_what_was_erased_off_the_broker_s_disk() {
     assert!(lies_in(&disk, &wrapped_kept));
     let after = records(&*broker);
     assert!(of_key(&erased, &after).is_none() && of_key(&kept, &after).is_some());
-    alter(&["max.compaction.lag.ms=3600000", "min.compaction.lag.ms=60000"]);
+    alter(&[
+        "max.compaction.lag.ms=3600000",
+        "min.compaction.lag.ms=60000",
+    ]);
     let late = open(&broker);
     let links = [erased.link(), kept.link()];
     for store in [&store, &late] {
