@@ -4,25 +4,7 @@ use std::fmt;
 
 use glob::{MatchOptions, Pattern};
 use penstock_connect::config::ConfigValue;
-
-/// The stores that files can be in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Scheme {
-    S3,
-    Gcs,
-    Azure,
-}
-
-impl Scheme {
-    /// What URLs begin with.
-    pub(crate) fn url(self) -> &'static str {
-        match self {
-            Self::S3 => "s3://",
-            Self::Gcs => "gs://",
-            Self::Azure => "az://",
-        }
-    }
-}
+use penstock_objects::vocabulary::Scheme;
 
 /// A bucket or container.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,16 +57,9 @@ impl ConfigValue for FilePlace {
             None => (None, text),
             Some(("file", path)) => (None, path),
             Some((scheme, rest)) => {
-                let scheme = match scheme {
-                    "s3" | "s3a" => Scheme::S3,
-                    "gs" | "gcs" => Scheme::Gcs,
-                    "az" | "azure" => Scheme::Azure,
-                    _ => {
-                        return Err(format!(
-                            "must be a path, or begin with s3://, gs:// or az://, not {scheme}://"
-                        ));
-                    }
-                };
+                let scheme = Scheme::named(scheme).ok_or_else(|| {
+                    format!("must be a path, or begin with s3://, gs:// or az://, not {scheme}://")
+                })?;
                 let (name, path) = rest.split_once('/').unwrap_or((rest, ""));
                 if name.is_empty() {
                     return Err("names no bucket".to_owned());

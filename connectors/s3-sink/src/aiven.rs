@@ -6,9 +6,11 @@ use penstock_files::Compression;
 use penstock_objects::Plan;
 use penstock_objects::layout::Zone;
 use penstock_objects::store::{Proxy, S3, S3Encryption, SseAlgorithm};
-use penstock_objects::vocabulary::{AivenKeys, EngineKeys, TimestampSource, check_part};
+use penstock_objects::vocabulary::{
+    AivenKeys, EngineKeys, TimestampSource, check_pair, check_part,
+};
 
-use crate::credentials::{Provider, check_pair, credentials};
+use crate::credentials::{Provider, credentials};
 
 config! {
     /// Writes records as files into Amazon S3, each record once, in the words of Aiven's connector. Without

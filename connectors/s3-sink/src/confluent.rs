@@ -5,9 +5,9 @@ use penstock_connect::{Error, choice, config};
 use penstock_files::Compression;
 use penstock_objects::Plan;
 use penstock_objects::store::{Proxy, S3, S3Encryption, SseAlgorithm};
-use penstock_objects::vocabulary::{ConfluentKeys, EngineKeys, check_part};
+use penstock_objects::vocabulary::{ConfluentKeys, EngineKeys, check_pair, check_part};
 
-use crate::credentials::{Provider, check_pair, credentials};
+use crate::credentials::{Provider, credentials};
 
 choice! {
     /// How files of JSON and raw bytes are compressed.

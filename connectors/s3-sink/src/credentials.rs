@@ -53,21 +53,3 @@ pub(crate) fn credentials(
         _ => S3Credentials::Environment,
     }
 }
-
-/// Half a key pair is a mistake.
-pub(crate) fn check_pair(
-    id: Option<&String>,
-    secret: Option<&Secret>,
-) -> Vec<(&'static str, String)> {
-    match (id, secret) {
-        (Some(_), None) => vec![(
-            "aws.secret.access.key",
-            "is required with aws.access.key.id".to_owned(),
-        )],
-        (None, Some(_)) => vec![(
-            "aws.access.key.id",
-            "is required with aws.secret.access.key".to_owned(),
-        )],
-        _ => Vec::new(),
-    }
-}

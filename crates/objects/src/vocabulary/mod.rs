@@ -1,12 +1,14 @@
-//! The words that users of other connectors bring along, as groups of keys that the connectors of one
-//! vendor share, and what they make of a [`Plan`](crate::Plan).
+//! Groups of keys that several connectors share: the words that users of other connectors bring along,
+//! what they make of a [`Plan`](crate::Plan), and how to reach a bucket.
 
+mod access;
 mod aiven;
 mod classes;
 mod confluent;
 mod contents;
 mod engine;
 
+pub use access::{AccessKeys, Scheme, check_pair};
 pub use aiven::{AivenKeys, OutputType, TimestampSource};
 pub use classes::{
     AvroCodec, Directory, Extractor, FormatClass, ParquetCodec, Partitioner, Separator,
