@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum_server::Handle;
@@ -155,6 +155,7 @@ fn router(intake: Arc<Intake>) -> Router {
             )
         })
         .layer(from_fn_with_state(Arc::clone(&intake), attend))
+        .layer(from_fn(penstock_listen::hear_out))
         .with_state(intake)
 }
 

@@ -183,6 +183,7 @@ fn router(rest: Rest) -> Router {
             only_when_ready,
         ))
         .layer(middleware::map_response(error::in_one_shape))
+        .layer(middleware::from_fn(penstock_listen::hear_out))
         .with_state(rest)
 }
 

@@ -138,22 +138,26 @@ impl KafkaProducer {
     /// librdkafka's answer to a send, with the reason behind a producer that no longer works.
     fn send_error(&self, topic: &str, e: KafkaError) -> Error {
         let what = format!("writing to topic {topic:?}");
-        match (e.rdkafka_error_code(), self.producer.client().fatal_error()) {
-            (Some(RDKafkaErrorCode::State | RDKafkaErrorCode::Fatal), Some((code, _))) => {
-                let e = code_error(&what, code);
-                let retry = if e.retry == Retry::Fenced {
-                    Retry::Fenced
-                } else {
-                    Retry::Reconnect
-                };
-                Error { retry, ..e }
-            }
+        match (e.rdkafka_error_code(), self.fatal_error(&what)) {
+            (Some(RDKafkaErrorCode::State | RDKafkaErrorCode::Fatal), Some(fatal)) => fatal,
             (Some(RDKafkaErrorCode::State), None) if self.in_transaction => Error {
                 retry: Retry::Abort,
                 ..error(&what, e)
             },
             _ => error(&what, e),
         }
+    }
+
+    /// The reason behind a producer that no longer works, if it is one.
+    fn fatal_error(&self, what: &str) -> Option<Error> {
+        let (code, _) = self.producer.client().fatal_error()?;
+        let e = code_error(what, code);
+        let retry = if e.retry == Retry::Fenced {
+            Retry::Fenced
+        } else {
+            Retry::Reconnect
+        };
+        Some(Error { retry, ..e })
     }
 
     /// Lets batches go out that still linger.
@@ -271,14 +275,8 @@ impl Producer for KafkaProducer {
             return Err(Error::state("begin with deliveries open: call flush first"));
         }
         self.producer.begin_transaction().map_err(|e| {
-            let e = error(&self.transaction("beginning"), e);
-            match self.producer.client().fatal_error() {
-                Some((code, _)) => Error {
-                    retry: code_error("", code).retry,
-                    ..e
-                },
-                None => e,
-            }
+            let what = self.transaction("beginning");
+            self.fatal_error(&what).unwrap_or_else(|| error(&what, e))
         })?;
         self.in_transaction = true;
         Ok(())
@@ -295,13 +293,18 @@ impl Producer for KafkaProducer {
         // librdkafka comes back to it after 20 ms for records and after retry.backoff.ms for offsets.
         self.wait_for_all(self.timeout)?;
         if let Some(code) = self.deliveries().failure() {
-            let e = code_error(&self.transaction("writing in"), code);
-            let retry = if e.retry == Retry::Fenced {
-                Retry::Fenced
-            } else {
-                Retry::Abort
+            let what = self.transaction("writing in");
+            let e = code_error(&what, code);
+            // Of what waited to be sent, a fenced producer only says that it was dropped.
+            let e = match self.fatal_error(&what) {
+                Some(fatal) => fatal,
+                None if e.retry == Retry::Fenced => e,
+                None => Error {
+                    retry: Retry::Abort,
+                    ..e
+                },
             };
-            return Err(self.give_up(Error { retry, ..e }));
+            return Err(self.give_up(e));
         }
         if let Some((metadata, offsets)) = offsets {
             let Membership::Kafka(metadata) = &metadata.0 else {

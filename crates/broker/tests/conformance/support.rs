@@ -12,6 +12,8 @@ use penstock_broker::{
     Broker, Consumer, ConsumerSpec, Header, Message, OutRecord, Polled, Producer, ProducerSpec,
     ReaderSpec, StartAt, TopicPartition, TopicPartitionOffset, TopicSpec,
 };
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 /// Longer than anything that works takes.
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
@@ -126,17 +128,31 @@ impl Fixture {
             .reader(ReaderSpec::new(unique("reader")))
             .unwrap();
         reader.assign(topic, partition, StartAt::Earliest).unwrap();
-        let (_, high) = reader.watermarks(topic, partition).unwrap();
+        let end = self.end(topic, partition);
         let mut all = Vec::new();
         let deadline = Instant::now() + LIMIT;
-        while reader.position(topic, partition).unwrap() < high {
+        while reader.position(topic, partition).unwrap() < end {
             all.extend(reader.poll(1000, MOMENT).unwrap());
             assert!(
                 Instant::now() < deadline,
-                "{topic}-{partition}: position never reaches {high}"
+                "{topic}-{partition}: position never reaches {end}"
             );
         }
         all
+    }
+
+    /// The end of a partition, records of open transactions included: Kafka answers a commit before
+    /// readers of committed records see it.
+    fn end(&self, topic: &str, partition: i32) -> i64 {
+        let Some(server) = self.address.strip_prefix("kafka:") else {
+            return self.broker.watermarks(topic, partition).unwrap().1;
+        };
+        let client: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", server)
+            .set("isolation.level", "read_uncommitted")
+            .create()
+            .unwrap();
+        client.fetch_watermarks(topic, partition, LIMIT).unwrap().1
     }
 }
 

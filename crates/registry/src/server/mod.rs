@@ -93,6 +93,7 @@ pub fn router(store: Arc<Store>) -> Router {
         })
         .layer(axum::middleware::from_fn(http::media_types))
         .layer(DefaultBodyLimit::max(http::MAX_BODY))
+        .layer(axum::middleware::from_fn(penstock_listen::hear_out))
         .with_state(store)
 }
 

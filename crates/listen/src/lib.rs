@@ -1,0 +1,5 @@
+//! What the HTTP listeners of a worker share.
+
+mod refusal;
+
+pub use refusal::hear_out;
