@@ -32,10 +32,12 @@ pub(crate) async fn settle(worker: &Worker, connector: &str, read: usize, reject
         samples.get(&sample).copied()
     };
     let samples = eventually(&format!("{connector} has come to the end"), async || {
-        let samples = samples(&worker.metrics().await);
-        let active = number(&samples, &format!("{GROUP}_active_count"));
-        let seen = number(&samples, &format!("{GROUP}_read_total"));
-        (active == Some(0.0) && seen == Some(read as f64)).then_some(samples)
+        // The numbers of one answer are not of one moment: all is read before the second is asked for.
+        let before = samples(&worker.metrics().await);
+        let after = samples(&worker.metrics().await);
+        let seen = number(&before, &format!("{GROUP}_read_total"));
+        let active = number(&after, &format!("{GROUP}_active_count"));
+        (active == Some(0.0) && seen == Some(read as f64)).then_some(after)
     })
     .await;
     for (name, expected) in [
