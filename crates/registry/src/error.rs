@@ -29,7 +29,7 @@ pub enum RegistryError {
         retry_after: Option<Duration>,
     },
     /// The registry refused.
-    #[error("{request}: the schema registry answered {status} (error code {code}): {message}")]
+    #[error("{request}: the schema registry answered {status} (error code {code}): {message}{}", advice(*.status))]
     Refused {
         /// What was asked, without host or credentials.
         request: String,
@@ -41,7 +41,10 @@ pub enum RegistryError {
         message: String,
     },
     /// The answer is not what a registry sends.
-    #[error("{request}: the schema registry's answer cannot be used: {cause}")]
+    #[error(
+        "{request}: the schema registry's answer cannot be used: {cause}; perhaps something else, such as a proxy, \
+         answers at schema.registry.url"
+    )]
     BadAnswer {
         /// What was asked, without host or credentials.
         request: String,
@@ -66,6 +69,18 @@ pub enum RegistryError {
     },
 }
 
+/// Confluent's code for what the mode of a registry or subject does not permit.
+const NOT_PERMITTED: i64 = 42205;
+
+/// What to do about a refusal, where its status tells.
+fn advice(status: u16) -> &'static str {
+    match status {
+        401 => "; check basic.auth.user.info",
+        403 => "; check the rights of the user in basic.auth.user.info",
+        _ => "",
+    }
+}
+
 impl RegistryError {
     /// Whether trying the same again may help.
     pub fn retry(&self) -> Retry {
@@ -75,9 +90,31 @@ impl RegistryError {
         }
     }
 
-    /// Whether the registry says that there is no such schema, subject or version.
+    /// Whether the registry says that there is no such schema, subject or version. A 404 without
+    /// Confluent's error code is not its word: an ingress without a registry behind it answers so.
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Refused { status: 404, .. })
+        matches!(
+            self,
+            Self::Refused {
+                status: 404,
+                code: 40401..=40403,
+                ..
+            }
+        )
+    }
+
+    /// Whether this is about the schema that was asked for or registered: it is not there, cannot be
+    /// used, or does not fit its subject. Everything else is about the service (it is away, refuses
+    /// the credentials, something else answers in its place) and says nothing of a record.
+    pub fn is_about_schema(&self) -> bool {
+        match self {
+            Self::Schema { .. } | Self::Cycle { .. } => true,
+            // Not while the registry, or the subject, is read-only.
+            Self::Refused { status, code, .. } if matches!(status, 409 | 422) => {
+                *code != NOT_PERMITTED
+            }
+            _ => self.is_not_found(),
+        }
     }
 
     /// The registry's error code, if it refused.

@@ -424,3 +424,91 @@ async fn client_contract(writer: &RegistryClient, reader: &RegistryClient, prefi
         .unwrap_err();
     assert_eq!(invalid.retry(), Retry::Never, "{invalid}");
 }
+
+#[tokio::test]
+async fn a_404_of_an_ingress_is_waited_out_and_does_not_make_a_schema_unknown() {
+    let (url, asked) = scripted(|number, _| match number {
+        0 => (StatusCode::NOT_FOUND, "default backend - 404").into_response(),
+        1 => error_answer(404, 404, "HTTP 404 Not Found"),
+        _ => schema_answer(),
+    })
+    .await;
+    client_of(&url).by_id(7).await.unwrap();
+    assert_eq!(asked.load(Ordering::SeqCst), 3);
+
+    let (url, _) = scripted(|_, _| StatusCode::NOT_FOUND.into_response()).await;
+    let mut config = RegistryConfig::new([&url]);
+    config.max_wait = Duration::from_millis(200);
+    let error = RegistryClient::new(config).unwrap().by_id(7).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.retry(), Retry::Backoff, "{error}");
+    assert!(!error.is_not_found() && !error.is_about_schema(), "{error}");
+    assert!(error.to_string().contains("schema.registry.url"), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_about_a_schema_is_told_from_what_is_about_the_service() {
+    let cases: [(fn() -> Response, bool); 8] = [
+        (|| error_answer(404, 40401, "no subject"), true),
+        (|| error_answer(409, 409, "incompatible"), true),
+        (|| error_answer(422, 42201, "no schema"), true),
+        (
+            || axum::Json(json!({"schema": "{\"type\": \"nonsense\"}"})).into_response(),
+            true,
+        ),
+        (|| error_answer(422, 42205, "read-only"), false),
+        (|| error_answer(401, 401, "Unauthorized"), false),
+        (|| StatusCode::FORBIDDEN.into_response(), false),
+        (|| "<html>please log in</html>".into_response(), false),
+    ];
+    for (number, (answer, about_schema)) in cases.into_iter().enumerate() {
+        let (url, _) = scripted(move |_, _| answer()).await;
+        let error = client_of(&url).by_id(7).await.unwrap_err();
+        assert_eq!(error.is_about_schema(), about_schema, "{number}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_says_where_to_look() {
+    for (status, text) in [(401, "basic.auth.user.info"), (403, "rights")] {
+        let (url, _) = scripted(move |_, _| error_answer(status, status.into(), "no")).await;
+        let error = client_of(&url).by_id(7).await.unwrap_err().to_string();
+        assert!(error.contains(text), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn ids_that_no_registry_gives_are_not_asked_for() {
+    let (url, asked) = scripted(|_, _| StatusCode::NOT_FOUND.into_response()).await;
+    let client = client_of(&url);
+    for id in [0, 0x8000_0000, u32::MAX] {
+        let error = client.by_id(id).await.unwrap_err();
+        assert!(error.is_about_schema(), "{error}");
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_guid_is_unknown_to_a_registry_without_guids_but_not_to_an_ingress_with_nothing_behind() {
+    let (url, _) = scripted(|_, request| match request.uri().path() {
+        "/schemas/types" => axum::Json(json!(["AVRO", "JSON"])).into_response(),
+        _ => StatusCode::NOT_FOUND.into_response(),
+    })
+    .await;
+    let error = client_of(&url).by_guid(Uuid::nil()).await.unwrap_err();
+    assert!(error.is_about_schema(), "{error}");
+
+    let (url, _) = scripted(|_, _| StatusCode::NOT_FOUND.into_response()).await;
+    let error = client_of(&url).by_guid(Uuid::nil()).await.unwrap_err();
+    assert!(!error.is_about_schema(), "{error}");
+
+    if let Some(url) = service("PENSTOCK_TEST_REGISTRY", "a schema registry") {
+        let client = client_of(&url);
+        let error = client.by_guid(Uuid::nil()).await.unwrap_err();
+        assert!(error.is_about_schema(), "{error}");
+        let error = client.by_id(2_000_000_000).await.unwrap_err();
+        assert!(error.is_not_found(), "{error}");
+        let error = client.latest("nobody.has.this").await.unwrap_err();
+        assert!(error.is_not_found(), "{error}");
+    }
+}

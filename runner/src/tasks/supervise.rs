@@ -48,7 +48,7 @@ fn supervise(env: &TaskEnv) {
         env.metrics.failed();
         let connector = &*env.context.connector;
         let task = env.context.task;
-        let trace = trace(&error);
+        let trace = error.trace();
         if error.retry == Retry::Never {
             tracing::error!(connector, task, "the task failed and stays so: {trace}");
             env.status.set(State::Failed, Some(trace));
@@ -115,19 +115,4 @@ fn run(env: &TaskEnv) -> Result<Ended, Error> {
         }
     }
     Ok(Ended::Stopped)
-}
-
-/// The error with its causes. Errors of plugins hold no personal values.
-fn trace(error: &Error) -> String {
-    let mut text = error.message.clone();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }

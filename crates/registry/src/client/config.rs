@@ -59,7 +59,7 @@ pub struct RegistryConfig {
     pub identity_pem: Option<Secret>,
     /// How many schemas each cache holds.
     pub cache_capacity: usize,
-    /// How long an unknown id, GUID or reference stays unknown before it is asked for again.
+    /// How long an id, GUID or reference stays unknown, or of no use, before it is asked for again.
     pub unknown_for: Duration,
 }
 

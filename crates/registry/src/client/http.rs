@@ -43,6 +43,8 @@ pub(super) struct Request<'a> {
     pub(super) path: &'a [&'a str],
     pub(super) query: &'a [(&'a str, &'a str)],
     pub(super) body: Option<&'a Value>,
+    /// Not every registry has this path: its 404 is an answer.
+    pub(super) optional: bool,
 }
 
 impl<'a> Request<'a> {
@@ -52,6 +54,7 @@ impl<'a> Request<'a> {
             path,
             query: &[],
             body: None,
+            optional: false,
         }
     }
 
@@ -61,6 +64,7 @@ impl<'a> Request<'a> {
             path,
             query: &[],
             body: Some(body),
+            optional: false,
         }
     }
 
@@ -241,6 +245,12 @@ impl Http {
                 "the answer has no error message; is the URL a schema registry's?".to_owned(),
             ),
         };
+        // A registry's own 404 has a code of five digits. Others come from an ingress while the
+        // registry behind it is being rolled out.
+        if status == StatusCode::NOT_FOUND && code < 40400 && !request.optional {
+            let cause = "it answered 404 without a schema registry's error code; look at schema.registry.url";
+            return Err(unavailable(cause.to_owned(), retry_after));
+        }
         Err(RegistryError::Refused {
             request: request.describe(),
             status: status.as_u16(),

@@ -26,7 +26,8 @@ use crate::wire::{ContextId, Reference, SchemaBody, full_type_name};
 /// A client for one registry, shared by all tasks of a worker. Cloning is cheap.
 ///
 /// Schemas behind ids, GUIDs and [`SchemaRef`]s never change, so they are cached until they are
-/// pushed out by others; what is unknown is remembered for [`RegistryConfig::unknown_for`] only.
+/// pushed out by others; what is unknown or of no use is remembered for
+/// [`RegistryConfig::unknown_for`] only.
 /// Misses of the same key at the same time cost one request.
 #[derive(Clone)]
 pub struct RegistryClient {
@@ -168,7 +169,7 @@ impl RegistryClient {
             .join(key.clone(), || start().boxed())
             .await;
         if let Err(error) = &answer
-            && error.is_not_found()
+            && error.is_about_schema()
         {
             shared.unknown.insert(key, (Instant::now(), error.clone()));
         }
@@ -266,6 +267,7 @@ impl RegistryClient {
                 path: &path,
                 query: &query,
                 body: None,
+                optional: false,
             })
             .await
     }
@@ -273,6 +275,13 @@ impl RegistryClient {
 
 impl Shared {
     async fn fetch_id(self: Arc<Self>, id: u32) -> Result<Arc<Schema>, RegistryError> {
+        // Anything may stand in a frame, and some registries have no answer to what is no id.
+        if id == 0 || i32::try_from(id).is_err() {
+            return Err(RegistryError::Schema {
+                what: format!("schema {id}"),
+                cause: "ids are from 1 to 2147483647".into(),
+            });
+        }
         let text = id.to_string();
         let body: SchemaBody = self
             .http
@@ -283,11 +292,8 @@ impl Shared {
 
     async fn fetch_guid(self: Arc<Self>, guid: Uuid) -> Result<Arc<Schema>, RegistryError> {
         let text = guid.to_string();
-        let mut body: SchemaBody = self
-            .http
-            .call(Request::get(&["schemas", "guids", &text]))
-            .await?;
         let what = format!("schema {guid}");
+        let mut body = self.guid_body(&what, &text).await?;
         let id = match body.id {
             Some(id) => resolve::positive_id(&what, Some(id))?,
             // Confluent's answer has no id: it depends on the context.
@@ -308,6 +314,31 @@ impl Shared {
         };
         body.guid = Some(guid);
         self.build(what, body, Some(id)).await
+    }
+
+    /// What the registry has under a GUID. Not every registry has GUIDs: one that answers elsewhere, and
+    /// has no such path before and after, is told from an ingress with nothing behind it.
+    async fn guid_body(&self, what: &str, guid: &str) -> Result<SchemaBody, RegistryError> {
+        let path = ["schemas", "guids", guid];
+        let ask = || {
+            self.http.call::<SchemaBody>(Request {
+                optional: true,
+                ..Request::get(&path)
+            })
+        };
+        let no_path = |answer: &Result<SchemaBody, RegistryError>| matches!(answer, Err(RegistryError::Refused { status: 404, code, .. }) if *code < 40400);
+        let mut answer = ask().await;
+        if no_path(&answer) {
+            let _: Vec<String> = self.http.call(Request::get(&["schemas", "types"])).await?;
+            answer = ask().await;
+        }
+        if no_path(&answer) {
+            return Err(RegistryError::Schema {
+                what: what.to_owned(),
+                cause: "this schema registry has no GUIDs".into(),
+            });
+        }
+        answer
     }
 
     async fn fetch_ref(
