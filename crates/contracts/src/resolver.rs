@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use penstock_connect::{Error, RecordError, RecordErrorKind};
 use penstock_formats::{Encoding, FieldPath, Fields, Found, Payload, Scalar, Schema};
-use penstock_registry::{RegistryClient, Retry};
+use penstock_registry::RegistryClient;
 
 use crate::ContractRef;
 use crate::contract::{Contract, Rules, State};
@@ -324,21 +324,23 @@ impl Resolver {
         };
         let wanted = match self.registry.by_ref(&contract.schema_ref).await {
             Ok(wanted) => wanted,
-            Err(error) if error.retry() == Retry::Backoff => {
+            Err(error) if error.is_about_schema() => {
+                // The sender learns which schema; the registry's words are for the log.
+                tracing::warn!(contract = reference, "the contract's schema: {error}");
+                let why = if error.is_not_found() {
+                    "is not in the registry"
+                } else {
+                    "cannot be used"
+                };
+                let why = format!(" Its schema '{}' {why}.", contract.schema_ref);
+                return Err(Failure::Event(not_supported(reference, &why)));
+            }
+            Err(error) => {
                 let message = format!(
                     "cannot look up schema {} of contract {reference}",
                     contract.schema_ref
                 );
-                return Err(Failure::Service(
-                    Error::backoff(format!("{message}: {error}")).with_source(error),
-                ));
-            }
-            Err(error) => {
-                let why = format!(
-                    " Its schema '{}' cannot be had: {error}",
-                    contract.schema_ref
-                );
-                return Err(Failure::Event(not_supported(reference, &why)));
+                return Err(Failure::Service(Error::backoff(message).with_source(error)));
             }
         };
         let same =

@@ -273,11 +273,73 @@ async fn a_registry_that_is_away_holds_the_batch_back_instead_of_refusing_it() {
         .await
         .unwrap_err();
     assert_eq!(error.retry, Retry::Backoff);
-    assert!(
-        error.message.starts_with("cannot look up schema streammachine/demo/1.0.2 of contract streammachine/example/1.3.0: "),
-        "{}",
-        error.message
+    assert_eq!(
+        error.message,
+        "cannot look up schema streammachine/demo/1.0.2 of contract streammachine/example/1.3.0"
     );
+    assert!(
+        error.trace().contains("is not available"),
+        "{}",
+        error.trace()
+    );
+}
+
+#[tokio::test]
+async fn a_registry_that_lets_nobody_in_holds_the_batch_back_and_the_event_is_not_blamed() {
+    for answer in [
+        "HTTP/1.1 401 Unauthorized\r\ncontent-length: 2\r\n\r\nno",
+        "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n<html>",
+    ] {
+        let demo = Demo::start().await;
+        let registry = RegistryClient::new(RegistryConfig::new([answering(answer).await])).unwrap();
+        let config =
+            ContractCheckConfig::read_all(Settings::from_pairs("test", [("", ""); 0])).unwrap();
+        let mut check =
+            ContractCheck::new(config, demo.context(), demo.contracts.clone(), registry);
+        let error = check
+            .prepare(&[record(&demo.schema, &demo_event())])
+            .await
+            .unwrap_err();
+        assert_eq!(error.retry, Retry::Backoff, "{}", error.trace());
+    }
+}
+
+#[tokio::test]
+async fn a_schema_that_the_registry_does_not_have_is_named_without_the_registrys_words() {
+    let demo = Demo::start().await;
+    let body = r#"{"error_code":40401,"message":"internal words"}"#;
+    let answer = format!(
+        "HTTP/1.1 404 Not Found\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let registry =
+        RegistryClient::new(RegistryConfig::new([answering(answer.leak()).await])).unwrap();
+    let config =
+        ContractCheckConfig::read_all(Settings::from_pairs("test", [("", ""); 0])).unwrap();
+    let mut check = ContractCheck::new(config, demo.context(), demo.contracts.clone(), registry);
+    let out = run(&mut check, vec![record(&demo.schema, &demo_event())]).await;
+    assert_eq!(
+        out.rejected[0].1.message,
+        "Invalid event contract: streammachine/example/1.3.0. Not supported. Its schema \
+         'streammachine/demo/1.0.2' is not in the registry."
+    );
+}
+
+/// The address of a server that answers every request alike.
+async fn answering(answer: &'static str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            let _ = connection.read(&mut request).await;
+            let _ = connection.write_all(answer.as_bytes()).await;
+            let _ = connection.shutdown().await;
+        }
+    });
+    url
 }
 
 #[tokio::test]
