@@ -26,6 +26,8 @@ pub enum ErrorKind {
     UnknownTopic,
     /// The record is larger than the broker takes.
     TooLarge,
+    /// The topic is compacted, and the record has no key.
+    NoKey,
     /// The offset lies outside of what the partition holds.
     OffsetOutOfRange,
     /// The broker cannot be reached or does not answer in time.
@@ -95,6 +97,14 @@ impl Error {
 
     pub(crate) fn state(message: impl Into<String>) -> Self {
         Self::new(Retry::Never, ErrorKind::State, message)
+    }
+
+    pub(crate) fn no_key(topic: &str) -> Self {
+        Self::new(
+            Retry::Never,
+            ErrorKind::NoKey,
+            format!("topic {topic:?} is compacted: records need a key"),
+        )
     }
 
     pub(crate) fn unknown_topic(topic: &str) -> Self {

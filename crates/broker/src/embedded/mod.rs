@@ -286,8 +286,9 @@ impl Broker for EmbeddedBroker {
         self.log.watermarks(topic, partition)
     }
 
-    fn reachable(&self, _timeout: Duration) -> Result<()> {
-        self.log.store.read().map(|_| ())
+    fn reachable(&self, timeout: Duration) -> Result<()> {
+        self.log.store.read()?;
+        self.log.writer.is_alive(timeout)
     }
 }
 

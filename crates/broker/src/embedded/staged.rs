@@ -111,10 +111,7 @@ impl Partitioner {
             ));
         }
         if topic.config.compact && record.key.is_none() {
-            return Err(Error::invalid(format!(
-                "topic {:?} is compacted: records need a key",
-                topic.name
-            )));
+            return Err(Error::no_key(&topic.name));
         }
         let count = topic.partitions.len() as u32;
         match (record.partition, record.key) {

@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use super::apply::{Changed, apply};
 use super::assignment::Slot;
@@ -150,14 +151,54 @@ impl Writer {
     pub(super) fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T> {
         let (reply, answer) = sync_channel(1);
         self.send(command(reply));
-        answer.recv().unwrap_or_else(|_| {
-            Err(Error::new(
-                Retry::Never,
-                ErrorKind::Storage,
-                "the embedded log's writer has stopped; see the log above, and start the worker again",
-            ))
-        })
+        answer.recv().unwrap_or_else(|_| Err(stopped()))
     }
+
+    /// Checks that the thread comes round within this time.
+    pub(super) fn is_alive(&self, timeout: Duration) -> Result<()> {
+        let deadline = Instant::now() + timeout;
+        let (reply, answer) = sync_channel(1);
+        let Some(queue) = &self.queue else {
+            return Err(stopped());
+        };
+        let mut command = Command::Barrier { reply };
+        loop {
+            match queue.try_send(command) {
+                Ok(()) => break,
+                Err(TrySendError::Disconnected(_)) => return Err(stopped()),
+                Err(TrySendError::Full(_)) if Instant::now() >= deadline => {
+                    return Err(late(timeout));
+                }
+                Err(TrySendError::Full(back)) => {
+                    command = back;
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            }
+        }
+        match answer.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(answer) => answer,
+            Err(RecvTimeoutError::Timeout) => Err(late(timeout)),
+            Err(RecvTimeoutError::Disconnected) => Err(stopped()),
+        }
+    }
+}
+
+fn stopped() -> Error {
+    Error::new(
+        Retry::Never,
+        ErrorKind::Storage,
+        "the embedded log's writer has stopped; see the log above, and start the worker again",
+    )
+}
+
+fn late(timeout: Duration) -> Error {
+    Error::new(
+        Retry::Backoff,
+        ErrorKind::Unreachable,
+        format!(
+            "the embedded log has written nothing within {timeout:?}; the disk is slow or hangs"
+        ),
+    )
 }
 
 impl Drop for Writer {
@@ -475,4 +516,35 @@ fn refuse<T>(reply: &Reply<T>, error: Error) -> Option<Work> {
 /// The same error for one more caller.
 fn again(e: &Error) -> Error {
     Error::new(e.retry, e.kind, e.message.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOON: Duration = Duration::from_millis(20);
+
+    fn writer(room: usize) -> (Writer, Receiver<Command>) {
+        let (queue, commands) = sync_channel(room);
+        let writer = Writer {
+            queue: Some(queue),
+            thread: None,
+        };
+        (writer, commands)
+    }
+
+    #[test]
+    fn a_writer_that_is_gone_or_does_not_come_round_is_not_alive() {
+        let kind = |alive: Result<()>| alive.map_err(|error| error.kind);
+        let (gone, commands) = writer(1);
+        drop(commands);
+        assert_eq!(kind(gone.is_alive(SOON)), Err(ErrorKind::Storage));
+
+        let (hanging, commands) = writer(1);
+        let late = Err(ErrorKind::Unreachable);
+        assert_eq!(kind(hanging.is_alive(SOON)), late, "no answer");
+        assert_eq!(kind(hanging.is_alive(SOON)), late, "no room in its queue");
+        drop(commands);
+        assert_eq!(kind(hanging.is_alive(SOON)), Err(ErrorKind::Storage));
+    }
 }

@@ -12,6 +12,7 @@ use rdkafka::types::RDKafkaRespErr;
 
 use super::context::PlainContext;
 use super::error::{code_error, error};
+use super::limits::Learned;
 use crate::{Created, Error, ErrorKind, Result, Retry, TopicInfo, TopicSpec};
 
 /// Kafka's own topics.
@@ -34,14 +35,7 @@ pub(super) struct Cluster {
     /// A consumer without a group: its metadata requests never create topics.
     pub(super) metadata: BaseConsumer<PlainContext>,
     pub(super) timeout: Duration,
-}
-
-/// What a topic takes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct TopicLimits {
-    pub(super) partitions: i32,
-    pub(super) max_message_bytes: usize,
-    pub(super) compact: bool,
+    pub(super) learned: Learned,
 }
 
 impl Cluster {
@@ -199,29 +193,6 @@ impl Cluster {
             Some(Err(code)) => Err(code_error(&what(), code)),
             None => Err(Error::unknown_topic(name)),
         }
-    }
-
-    /// What a producer has to know of a topic before it writes there.
-    pub(super) fn topic_limits(&self, name: &str) -> Result<TopicLimits> {
-        let topic = self
-            .topic(name)?
-            .ok_or_else(|| Error::unknown_topic(name))?;
-        let config = match self.topic_config(name) {
-            Ok(config) => config,
-            // Without the right to read settings, the broker alone checks.
-            Err(e) if e.kind == ErrorKind::Denied => BTreeMap::new(),
-            Err(e) => return Err(e),
-        };
-        Ok(TopicLimits {
-            partitions: topic.partitions,
-            max_message_bytes: config
-                .get("max.message.bytes")
-                .and_then(|bytes| bytes.parse().ok())
-                .unwrap_or(usize::MAX),
-            compact: config
-                .get("cleanup.policy")
-                .is_some_and(|policy| policy.contains("compact")),
-        })
     }
 
     pub(super) fn delete_group(&self, group: &str) -> Result<()> {

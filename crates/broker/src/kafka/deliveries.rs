@@ -13,13 +13,16 @@ use rdkafka::producer::ProducerContext;
 
 use super::context::{log, passing_error};
 use super::error::code_error;
-use crate::{Delivery, Placed};
+use super::limits::Refused;
+use crate::{Delivery, Error, Placed, Retry};
 
 /// Context of a producer: its thread reports, the task waits.
 #[derive(Debug, Default)]
 pub(super) struct Deliveries {
     state: Mutex<State>,
     changed: Condvar,
+    /// A record of this size is alone in its batch.
+    batch_bytes: usize,
 }
 
 #[derive(Debug, Default)]
@@ -29,16 +32,32 @@ struct State {
     slots: VecDeque<Slot>,
     open: usize,
     failure: Option<RDKafkaErrorCode>,
+    /// The largest record that the broker has refused for what its topic takes.
+    refused: Option<Refused>,
+    /// Number of the send that somebody waits for.
+    awaited: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Slot {
     Open,
     Done(Placed),
-    Failed(RDKafkaErrorCode),
+    Failed {
+        code: RDKafkaErrorCode,
+        /// Sent again, it will be taken, or refused for what is known of its topic then.
+        again: bool,
+    },
 }
 
 impl Deliveries {
+    /// Of a producer whose batches hold so many bytes.
+    pub(super) fn new(batch_bytes: usize) -> Self {
+        Self {
+            batch_bytes,
+            ..Self::default()
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -69,10 +88,10 @@ impl Deliveries {
         };
         *slot = outcome;
         state.open -= 1;
-        if let Slot::Failed(code) = outcome {
+        if let Slot::Failed { code, .. } = outcome {
             state.failure.get_or_insert(code);
         }
-        if state.open == 0 || number == first {
+        if state.open == 0 || number == first || state.awaited == Some(number) {
             drop(state);
             self.changed.notify_all();
         }
@@ -99,6 +118,35 @@ impl Deliveries {
             .wait_timeout_while(state, left, |state| state.open > 0)
             .unwrap_or_else(PoisonError::into_inner);
         !waited.timed_out()
+    }
+
+    /// Waits until a send is no longer open; `false` when time is up.
+    pub(super) fn wait_for(&self, number: usize, deadline: Instant) -> bool {
+        let mut state = self.state();
+        state.awaited = Some(number);
+        let left = deadline.saturating_duration_since(Instant::now());
+        let (mut state, waited) = self
+            .changed
+            .wait_timeout_while(state, left, |state| state.is_open(number))
+            .unwrap_or_else(PoisonError::into_inner);
+        state.awaited = None;
+        !waited.timed_out()
+    }
+
+    /// The largest record that was refused for what its topic takes, once.
+    pub(super) fn take_refused(&self) -> Option<Refused> {
+        self.state().refused.take()
+    }
+
+    fn note_refused(&self, refused: Refused) {
+        let mut state = self.state();
+        if state
+            .refused
+            .as_ref()
+            .is_none_or(|known| known.bytes < refused.bytes)
+        {
+            state.refused = Some(refused);
+        }
     }
 
     /// Hands out those known without gaps.
@@ -132,6 +180,13 @@ impl Deliveries {
 }
 
 impl State {
+    fn is_open(&self, number: usize) -> bool {
+        let slot = number
+            .checked_sub(self.first)
+            .and_then(|at| self.slots.get(at));
+        matches!(slot, Some(Slot::Open))
+    }
+
     fn take_known(&mut self) -> Vec<Delivery> {
         let known = self
             .slots
@@ -147,10 +202,16 @@ impl State {
             .filter_map(|slot| match slot {
                 Slot::Open => None,
                 Slot::Done(placed) => Some(Ok(placed)),
-                Slot::Failed(code) => Some(Err(code_error("writing a record", code))),
+                Slot::Failed { code, again } => Some(Err(failed(code, again))),
             })
             .collect()
     }
+}
+
+fn failed(code: RDKafkaErrorCode, again: bool) -> Error {
+    let e = code_error("writing a record", code);
+    let retry = if again { Retry::Backoff } else { e.retry };
+    Error { retry, ..e }
 }
 
 impl ClientContext for Deliveries {
@@ -172,8 +233,22 @@ impl ProducerContext for Deliveries {
                 partition: message.partition(),
                 offset: message.offset(),
             }),
-            Err((e, _)) => {
-                Slot::Failed(e.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown))
+            Err((e, message)) => {
+                let code = e.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+                let keyless = message.key().is_none();
+                let teaches = Refused::teaches(code, keyless);
+                let bytes = message.payload_len() + message.key_len();
+                if teaches {
+                    self.note_refused(Refused {
+                        topic: message.topic().to_owned(),
+                        bytes,
+                        keyless,
+                        code,
+                    });
+                }
+                // Of a batch that is too large nobody knows which record is.
+                let again = teaches && bytes < self.batch_bytes;
+                Slot::Failed { code, again }
             }
         };
         self.close(number, outcome);
@@ -207,7 +282,8 @@ mod tests {
             .map(|d| d.unwrap().offset)
             .collect();
         assert_eq!(offsets, [10, 11]);
-        deliveries.close(numbers[2], Slot::Failed(RDKafkaErrorCode::MessageTimedOut));
+        let code = RDKafkaErrorCode::MessageTimedOut;
+        deliveries.close(numbers[2], Slot::Failed { code, again: false });
         assert!(deliveries.wait_for_all(Instant::now()));
         assert!(deliveries.take()[0].is_err());
     }
@@ -218,7 +294,8 @@ mod tests {
         let old = deliveries.open();
         deliveries.clear();
         let new = deliveries.open();
-        deliveries.close(old, Slot::Failed(RDKafkaErrorCode::PurgeQueue));
+        let code = RDKafkaErrorCode::PurgeQueue;
+        deliveries.close(old, Slot::Failed { code, again: false });
         assert_eq!((deliveries.count_open(), deliveries.failure()), (1, None));
         deliveries.close(
             new,

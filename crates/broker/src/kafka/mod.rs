@@ -9,6 +9,7 @@ mod deliveries;
 mod error;
 mod jaas;
 mod keys;
+mod limits;
 mod message;
 mod pem;
 mod producer;
@@ -30,7 +31,7 @@ use self::consumer::{KafkaConsumer, known_offsets, offset_list};
 use self::context::{MemberContext, PlainContext, list};
 use self::deliveries::Deliveries;
 use self::error::error;
-use self::producer::KafkaProducer;
+use self::producer::{Capacity, KafkaProducer};
 use self::reader::KafkaReader;
 pub use self::settings::{ClientSettings, Problem, client_config};
 use crate::{
@@ -40,6 +41,9 @@ use crate::{
 
 /// How long a single request to the cluster may take, retries included.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// librdkafka's default for `batch.size`.
+const BATCH_BYTES: usize = 1_000_000;
 
 /// Settings of every client, below what the worker's file says.
 const COMMON: &[(&str, &str)] = &[
@@ -107,6 +111,7 @@ impl KafkaBroker {
                 .create_with_context(PlainContext::default())
                 .map_err(|e| error(what, e))?,
             timeout: TIMEOUT,
+            learned: Default::default(),
         };
         Ok(Self {
             settings,
@@ -208,14 +213,21 @@ impl Broker for KafkaBroker {
         let buffer_bytes = kilobytes
             .and_then(|kilobytes| kilobytes.parse::<usize>().ok())
             .map_or(usize::MAX, |kilobytes| kilobytes.saturating_mul(1 << 10));
+        let batch_bytes = config
+            .get("batch.size")
+            .and_then(|bytes| bytes.parse().ok())
+            .unwrap_or(BATCH_BYTES);
         let producer: ThreadedProducer<Deliveries> = config
-            .create_with_context(Deliveries::default())
+            .create_with_context(Deliveries::new(batch_bytes))
             .map_err(|e| error(&format!("opening producer {:?}", spec.client_id), e))?;
         Ok(Box::new(KafkaProducer::new(
             producer,
             self.cluster.clone(),
             spec.transactional_id,
-            buffer_bytes,
+            Capacity {
+                buffer_bytes,
+                batch_bytes,
+            },
             TIMEOUT,
         )?))
     }

@@ -8,29 +8,89 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header as KafkaHeader, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
 
-use super::cluster::{Cluster, TopicLimits};
+use super::cluster::Cluster;
 use super::consumer::offset_list;
 use super::deliveries::Deliveries;
 use super::error::{code_error, error};
+use super::limits::{TopicLimits, Window, record_size};
 use crate::api::Membership;
-use crate::partition::KeylessRun;
+use crate::partition::{KeylessRun, murmur2_partition};
 use crate::{
     Delivery, Error, ErrorKind, GroupMetadata, OutRecord, Producer, Result, Retry,
     TopicPartitionOffset,
 };
 
-/// What Kafka's record format adds to key, value and headers at most.
-const RECORD_OVERHEAD: usize = 96;
+/// What a producer's client holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Capacity {
+    /// The send buffer: a larger record would never find room.
+    pub(super) buffer_bytes: usize,
+    /// A batch of several records, unless the topic takes less.
+    pub(super) batch_bytes: usize,
+}
 
 pub(super) struct KafkaProducer {
     producer: ThreadedProducer<Deliveries>,
     cluster: Arc<Cluster>,
-    topics: HashMap<String, (TopicLimits, KeylessRun)>,
+    topics: HashMap<String, Topic>,
     transactional_id: Option<String>,
     in_transaction: bool,
-    /// What the send buffer holds: a larger record would never find room.
-    buffer_bytes: usize,
+    /// The open transaction has its offsets: a commit that is called again only goes on.
+    has_offsets: bool,
+    capacity: Capacity,
     timeout: Duration,
+}
+
+/// A topic that was written to.
+struct Topic {
+    limits: TopicLimits,
+    keyless: KeylessRun,
+    /// When the limits were asked for.
+    asked: Instant,
+    /// The broker has refused a record since.
+    refused: bool,
+    /// By partition; empty where the topic takes full batches.
+    windows: Vec<Window>,
+}
+
+/// A record that is too large by limits older than this may fit by now.
+const STALE: Duration = Duration::from_secs(10);
+
+impl Topic {
+    /// `before` is what was known of the topic.
+    fn new(limits: TopicLimits, batch_bytes: usize, before: Option<Self>) -> Self {
+        let paced = limits.batch_bytes < batch_bytes;
+        let partitions = usize::try_from(limits.partitions).unwrap_or(0);
+        let (keyless, mut windows) = before
+            .map(|before| (before.keyless, before.windows))
+            .unwrap_or_default();
+        windows.resize(if paced { partitions } else { 0 }, Window::default());
+        Self {
+            limits,
+            keyless,
+            asked: Instant::now(),
+            refused: false,
+            windows,
+        }
+    }
+
+    /// Whether what is known may not hold for this record any more.
+    fn is_outdated(&self, record: &OutRecord<'_>, size: usize) -> bool {
+        self.refused
+            || (size > self.limits.record_bytes && self.asked.elapsed() > STALE)
+            || record
+                .partition
+                .is_some_and(|partition| partition >= self.limits.partitions)
+    }
+}
+
+/// Where a record goes.
+struct Place {
+    /// `None`: librdkafka places it by its key.
+    partition: Option<i32>,
+    /// The topic takes less than a full batch.
+    paced: bool,
+    size: usize,
 }
 
 impl KafkaProducer {
@@ -39,7 +99,7 @@ impl KafkaProducer {
         producer: ThreadedProducer<Deliveries>,
         cluster: Arc<Cluster>,
         transactional_id: Option<String>,
-        buffer_bytes: usize,
+        capacity: Capacity,
         timeout: Duration,
     ) -> Result<Self> {
         if let Some(id) = &transactional_id {
@@ -57,7 +117,8 @@ impl KafkaProducer {
             topics,
             transactional_id,
             in_transaction: false,
-            buffer_bytes,
+            has_offsets: false,
+            capacity,
             timeout,
         })
     }
@@ -66,73 +127,91 @@ impl KafkaProducer {
         self.producer.client().context()
     }
 
-    /// Checks a record against its topic. Returns its partition unless librdkafka places it by key.
-    fn place(&mut self, record: &OutRecord<'_>) -> Result<Option<i32>> {
-        let headers = record
-            .headers
-            .iter()
-            .map(|h| h.name.len() + h.value.as_ref().map_or(0, |v| v.len()) + 10);
-        let size = record.key.map_or(0, <[u8]>::len)
-            + record.value.map_or(0, <[u8]>::len)
-            + headers.sum::<usize>()
-            + RECORD_OVERHEAD;
+    /// Checks a record against its topic, and waits until the topic's limit has room for it.
+    fn place(&mut self, record: &OutRecord<'_>) -> Result<Place> {
+        let size = record_size(record);
         let known = self.topics.get_mut(record.topic);
-        let known =
-            known.filter(|(limits, _)| record.partition.is_none_or(|p| p < limits.partitions));
-        // Not known, or it may have got more partitions since.
-        let (limits, keyless) = match known {
-            Some((limits, keyless)) => (*limits, keyless),
+        let topic = match known.filter(|topic| !topic.is_outdated(record, size)) {
+            Some(topic) => topic,
             None => {
                 let limits = self.cluster.topic_limits(record.topic)?;
-                let entry = self
-                    .topics
-                    .entry(record.topic.to_owned())
-                    .insert_entry((limits, KeylessRun::default()));
-                (limits, &mut entry.into_mut().1)
+                let before = self.topics.remove(record.topic);
+                let topic = Topic::new(limits, self.capacity.batch_bytes, before);
+                let entry = self.topics.entry(record.topic.to_owned());
+                entry.insert_entry(topic).into_mut()
             }
         };
-        if let Some(partition) = record
-            .partition
-            .filter(|p| !(0..limits.partitions).contains(p))
-        {
+        let count = topic.limits.partitions;
+        if let Some(partition) = record.partition.filter(|p| !(0..count).contains(p)) {
             let mut e = Error::unknown_topic(record.topic);
             e.message = format!(
                 "topic {:?} has no partition {partition}, its partitions are 0 to {}",
                 record.topic,
-                limits.partitions - 1
+                count - 1
             );
             return Err(e);
         }
-        if size > limits.max_message_bytes {
+        topic.limits.check(record, size)?;
+        let buffer_bytes = self.capacity.buffer_bytes;
+        if size > buffer_bytes {
             return Err(Error::new(
                 Retry::Never,
                 ErrorKind::TooLarge,
                 format!(
-                    "a record of {size} bytes is larger than topic {:?} takes (max.message.bytes={})",
-                    record.topic, limits.max_message_bytes
+                    "a record of {size} bytes for topic {:?} is larger than the send buffer (buffer.memory={buffer_bytes})",
+                    record.topic
                 ),
             ));
         }
-        if size > self.buffer_bytes {
-            return Err(Error::new(
-                Retry::Never,
-                ErrorKind::TooLarge,
-                format!(
-                    "a record of {size} bytes for topic {:?} is larger than the send buffer (buffer.memory={})",
-                    record.topic, self.buffer_bytes
-                ),
-            ));
-        }
-        if limits.compact && record.key.is_none() {
-            return Err(Error::invalid(format!(
-                "topic {:?} is compacted: records need a key",
-                record.topic
-            )));
-        }
-        Ok(match (record.partition, record.key) {
-            (None, None) => Some(keyless.place(size, limits.partitions)),
+        let partition = match (record.partition, record.key) {
+            (None, None) => Some(topic.keyless.place(size, count)),
+            (None, Some(key)) if !topic.windows.is_empty() => Some(murmur2_partition(key, count)),
             (partition, _) => partition,
+        };
+        let paced = !topic.windows.is_empty();
+        let mut full = None;
+        let window = partition
+            .and_then(|partition| usize::try_from(partition).ok())
+            .and_then(|partition| topic.windows.get_mut(partition));
+        if let Some(window) = window
+            && window.bytes > 0
+            && window.bytes + size > topic.limits.batch_bytes
+        {
+            full = Some(std::mem::take(window).last);
+        }
+        if let Some(last) = full {
+            self.wait_for(last)?;
+        }
+        Ok(Place {
+            partition,
+            paced,
+            size,
         })
+    }
+
+    /// Takes note of a record that goes to a topic with a small limit.
+    fn count(&mut self, topic: &str, place: &Place, number: usize) {
+        let window = place
+            .partition
+            .and_then(|partition| usize::try_from(partition).ok())
+            .and_then(|partition| self.topics.get_mut(topic)?.windows.get_mut(partition));
+        if let Some(window) = window {
+            window.bytes += place.size;
+            window.last = number;
+        }
+    }
+
+    /// Learns from what the broker has refused since the last time. What is known of the topic is asked
+    /// for anew.
+    fn learn(&mut self) {
+        let Some(refused) = self.deliveries().take_refused() else {
+            return;
+        };
+        if let Some(topic) = self.topics.get_mut(&refused.topic) {
+            topic.refused = true;
+            self.cluster
+                .learn(&refused, topic.limits, self.capacity.batch_bytes);
+        }
     }
 
     /// librdkafka's answer to a send, with the reason behind a producer that no longer works.
@@ -170,14 +249,31 @@ impl KafkaProducer {
         if self.deliveries().wait_for_all(Instant::now() + timeout) {
             return Ok(());
         }
-        Err(Error::new(
+        Err(self.unacknowledged(timeout))
+    }
+
+    /// Waits until a send, and those before it in its partition, are durable or have failed.
+    fn wait_for(&self, number: usize) -> Result<()> {
+        let deadline = Instant::now() + self.timeout;
+        if self.deliveries().wait_for(number, Instant::now()) {
+            return Ok(());
+        }
+        self.hurry();
+        if self.deliveries().wait_for(number, deadline) {
+            return Ok(());
+        }
+        Err(self.unacknowledged(self.timeout))
+    }
+
+    fn unacknowledged(&self, timeout: Duration) -> Error {
+        Error::new(
             Retry::Backoff,
             ErrorKind::Unreachable,
             format!(
                 "{} records were not acknowledged within {timeout:?}",
                 self.deliveries().count_open()
             ),
-        ))
+        )
     }
 
     fn transaction(&self, what: &str) -> String {
@@ -211,10 +307,10 @@ impl Producer for KafkaProducer {
                 "a transactional producer sends within a transaction: call begin",
             ));
         }
-        let partition = self.place(&record)?;
+        let place = self.place(&record)?;
         let number = self.deliveries().open();
         let mut out = BaseRecord::with_opaque_to(record.topic, number);
-        out.partition = partition;
+        out.partition = place.partition;
         out.payload = record.value;
         out.key = record.key;
         out.timestamp = record.timestamp;
@@ -231,7 +327,12 @@ impl Producer for KafkaProducer {
         let mut deadline = None;
         loop {
             match self.producer.send(out) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    if place.paced {
+                        self.count(record.topic, &place, number);
+                    }
+                    return Ok(());
+                }
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
                     if Instant::now()
                         < *deadline.get_or_insert_with(|| Instant::now() + self.timeout) =>
@@ -251,7 +352,9 @@ impl Producer for KafkaProducer {
         if self.in_transaction {
             return Ok(Vec::new());
         }
-        Ok(self.deliveries().wait_for_some(timeout))
+        let known = self.deliveries().wait_for_some(timeout);
+        self.learn();
+        Ok(known)
     }
 
     fn flush(&mut self, timeout: Duration) -> Result<Vec<Delivery>> {
@@ -259,6 +362,7 @@ impl Producer for KafkaProducer {
         if self.in_transaction {
             return Ok(Vec::new());
         }
+        self.learn();
         Ok(self.deliveries().take())
     }
 
@@ -279,6 +383,7 @@ impl Producer for KafkaProducer {
             self.fatal_error(&what).unwrap_or_else(|| error(&what, e))
         })?;
         self.in_transaction = true;
+        self.has_offsets = false;
         Ok(())
     }
 
@@ -293,6 +398,7 @@ impl Producer for KafkaProducer {
         // librdkafka comes back to it after 20 ms for records and after retry.backoff.ms for offsets.
         self.wait_for_all(self.timeout)?;
         if let Some(code) = self.deliveries().failure() {
+            self.learn();
             let what = self.transaction("writing in");
             let e = code_error(&what, code);
             // Of what waited to be sent, a fenced producer only says that it was dropped.
@@ -306,7 +412,9 @@ impl Producer for KafkaProducer {
             };
             return Err(self.give_up(e));
         }
-        if let Some((metadata, offsets)) = offsets {
+        // A commit whose answer is late goes on in the background: librdkafka takes nothing but another
+        // call of the same kind then.
+        if let Some((metadata, offsets)) = offsets.filter(|_| !self.has_offsets) {
             let Membership::Kafka(metadata) = &metadata.0 else {
                 return Err(Error::state("group metadata of another broker"));
             };
@@ -318,6 +426,7 @@ impl Producer for KafkaProducer {
                 let e = error(&self.transaction("adding offsets to"), e);
                 return Err(self.give_up(e));
             }
+            self.has_offsets = true;
         }
         // Otherwise the wrapper's own flush sleeps while the last report is being put away.
         let patience = Instant::now() + Duration::from_millis(100);
@@ -351,5 +460,78 @@ impl Drop for KafkaProducer {
         if self.in_transaction && self.producer.client().fatal_error().is_none() {
             let _ = self.producer.abort_transaction(Duration::from_secs(2));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use rdkafka::consumer::{BaseConsumer, Consumer as _};
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+    use super::*;
+    use crate::TopicPartition;
+    use crate::kafka::{KafkaBroker, client_config};
+
+    const LIMITS: TopicLimits = TopicLimits {
+        partitions: 1,
+        record_bytes: 1 << 20,
+        batch_bytes: 1 << 20,
+        compact: false,
+    };
+
+    /// A transactional producer that gives up waiting early, on a cluster that does as it is told.
+    fn producer(servers: &str) -> KafkaProducer {
+        let given = [("bootstrap.servers".to_owned(), servers.to_owned())];
+        let broker = KafkaBroker::new(client_config(&given.into()).unwrap()).unwrap();
+        let client = rdkafka::ClientConfig::new()
+            .set("bootstrap.servers", servers)
+            .set("transactional.id", "late")
+            .create_with_context(Deliveries::new(1 << 20))
+            .unwrap();
+        let capacity = Capacity {
+            buffer_bytes: 1 << 20,
+            batch_bytes: 1 << 20,
+        };
+        let id = Some("late".to_owned());
+        let long = Duration::from_secs(30);
+        let mut producer = KafkaProducer::new(client, broker.cluster, id, capacity, long).unwrap();
+        producer.timeout = Duration::from_secs(1);
+        // This cluster tells nobody its settings.
+        let topic = Topic::new(LIMITS, 1 << 20, None);
+        producer.topics.insert("out".to_owned(), topic);
+        producer
+    }
+
+    #[test]
+    fn a_commit_whose_answer_is_late_goes_on_when_it_is_called_again() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("out", 1, 1).unwrap();
+        let servers = cluster.bootstrap_servers();
+        let mut producer = producer(&servers);
+        let member: BaseConsumer = rdkafka::ClientConfig::new()
+            .set("bootstrap.servers", &servers)
+            .set("group.id", "group")
+            .create()
+            .unwrap();
+        let metadata = member.group_metadata().unwrap();
+        let metadata = GroupMetadata(Membership::Kafka(Arc::new(metadata)));
+        let offsets = [TopicPartition::new("out", 0).at(1)];
+
+        producer.begin().unwrap();
+        producer.send(OutRecord::new("out", Some(b"v"))).unwrap();
+        let busy = RDKafkaRespErr::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS;
+        cluster.request_errors(RDKafkaApiKey::EndTxn, &[busy; 50]);
+        let late = producer.commit(Some((&metadata, &offsets))).unwrap_err();
+        assert_eq!(late.retry, Retry::Backoff, "{late}");
+        cluster.clear_request_errors(RDKafkaApiKey::EndTxn);
+        producer.timeout = Duration::from_secs(30);
+        let deliveries = producer.commit(Some((&metadata, &offsets))).unwrap();
+        assert_eq!(deliveries.len(), 1);
+        // The next transaction has offsets of its own.
+        producer.begin().unwrap();
+        assert!(!producer.has_offsets);
+        producer.abort().unwrap();
     }
 }

@@ -63,6 +63,6 @@ pub(crate) fn a_compacted_topic_takes_no_record_without_a_key(fixture: &Fixture)
     let error = producer
         .send(OutRecord::new(&topic, Some(b"v")))
         .unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Invalid);
+    assert_eq!(error.kind, ErrorKind::NoKey);
     assert!(error.message.contains("need a key"), "{error}");
 }

@@ -42,6 +42,7 @@ conformance! {
         records_without_a_key_spread_over_the_partitions,
         log_append_time_is_the_brokers,
         a_mebibyte_passes_and_more_than_the_topic_takes_is_refused,
+        a_full_load_passes_a_topic_that_takes_only_small_batches,
         offsets_are_found_by_time;
     readers:
         a_reader_starts_where_it_is_told,
@@ -72,4 +73,11 @@ conformance! {
         a_compacted_topic_takes_no_record_without_a_key;
     hard_kill:
         what_was_committed_before_a_hard_kill_is_there_once;
+}
+
+#[test]
+fn a_producer_goes_by_what_a_kafka_topic_takes_now() {
+    if let Some(fixture) = support::Fixture::kafka() {
+        records::a_topic_that_takes_less_than_it_did_takes_what_comes_again(&fixture);
+    }
 }

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use penstock_broker::{
-    ErrorKind, OutRecord, ReaderSpec, TopicPartition, TopicSpec, murmur2_partition,
+    ErrorKind, OutRecord, Producer, ReaderSpec, Retry, TopicPartition, TopicSpec, murmur2_partition,
 };
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
 
 use crate::support::{Fixture, LIMIT, header, now_ms, unique, values};
 
@@ -215,4 +217,86 @@ pub(crate) fn offsets_are_found_by_time(fixture: &Fixture) {
             [partition[0].at(offset)]
         );
     }
+}
+
+/// Sends a load that fills many batches, with one record that is too large in its middle.
+fn send_load(producer: &mut dyn Producer, topic: &str) {
+    for number in 0..LOAD {
+        let key = format!("key-{}", number % 50);
+        let value = format!("{number:0>1000}");
+        let out = OutRecord::new(topic, Some(value.as_bytes()));
+        match number % 3 {
+            0 => producer.send(out).unwrap(),
+            1 => producer.send(out.key(key.as_bytes())).unwrap(),
+            _ => producer.send(out.partition(1)).unwrap(),
+        }
+        if number == LOAD / 2 {
+            let large = vec![b'x'; 20_001];
+            let error = producer
+                .send(OutRecord::new(topic, Some(&large)))
+                .unwrap_err();
+            assert_eq!(error.kind, ErrorKind::TooLarge);
+        }
+    }
+}
+
+const LOAD: usize = 3_000;
+
+pub(crate) fn a_full_load_passes_a_topic_that_takes_only_small_batches(fixture: &Fixture) {
+    let topic = unique("small-batches");
+    let spec = TopicSpec::new(&topic, 3).config("max.message.bytes", "20000");
+    fixture.broker.create_topic(&spec).unwrap();
+    let mut producer = fixture.producer();
+    send_load(producer.as_mut(), &topic);
+    let deliveries = producer.flush(LIMIT).unwrap();
+    assert_eq!(deliveries.iter().filter(|d| d.is_ok()).count(), LOAD);
+
+    let mut producer = fixture.transactional(&unique("small-batches"));
+    for _ in 0..2 {
+        producer.begin().unwrap();
+        send_load(producer.as_mut(), &topic);
+        assert_eq!(producer.commit(None).unwrap().len(), LOAD);
+    }
+    producer.begin().unwrap();
+    send_load(producer.as_mut(), &topic);
+    producer.abort().unwrap();
+    producer.begin().unwrap();
+    send_load(producer.as_mut(), &topic);
+    producer.commit(None).unwrap();
+    assert_eq!(fixture.read_all(&topic).len(), 4 * LOAD);
+}
+
+pub(crate) fn a_topic_that_takes_less_than_it_did_takes_what_comes_again(fixture: &Fixture) {
+    let topic = fixture.topic("takes-less", 1);
+    let mut producer = fixture.producer();
+    producer
+        .send(OutRecord::new(&topic, Some(b"before")))
+        .unwrap();
+    producer.flush(LIMIT).unwrap();
+
+    let servers = fixture.address.strip_prefix("kafka:").unwrap();
+    let admin: AdminClient<DefaultClientContext> = rdkafka::ClientConfig::new()
+        .set("bootstrap.servers", servers)
+        .create()
+        .unwrap();
+    let change =
+        AlterConfig::new(ResourceSpecifier::Topic(&topic)).set("max.message.bytes", "20000");
+    let changed = admin.alter_configs([&change], &AdminOptions::new());
+    futures::executor::block_on(changed).unwrap()[0]
+        .as_ref()
+        .unwrap();
+    let value = vec![b'v'; 1_000];
+    let mut send = || {
+        for _ in 0..200 {
+            producer.send(OutRecord::new(&topic, Some(&value))).unwrap();
+        }
+        producer.flush(LIMIT).unwrap()
+    };
+    let refused = send();
+    let error = refused.into_iter().find_map(Result::err).unwrap();
+    assert_eq!(
+        (error.kind, error.retry),
+        (ErrorKind::TooLarge, Retry::Backoff)
+    );
+    assert!(send().iter().all(Result::is_ok));
 }
