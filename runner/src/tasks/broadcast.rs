@@ -2,14 +2,17 @@
 //! commits.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use penstock_broker::{Reader, ReaderSpec, StartAt, TopicPartition};
-use penstock_connect::{Error, FlushReason, Sink};
+use penstock_connect::{Error, FlushReason, Retry, Sink};
 
 use super::journal::NoJournal;
 use super::{POLL, POLL_RECORDS, TaskEnv, batch, task_error};
 use crate::status::State;
+
+/// Pause before something that is away is asked again.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 pub(super) fn run(env: &TaskEnv, mut sink: Box<dyn Sink>) -> Result<(), Error> {
     let mut chain = env.chain()?;
@@ -40,13 +43,14 @@ pub(super) fn run(env: &TaskEnv, mut sink: Box<dyn Sink>) -> Result<(), Error> {
         }
         env.metrics.read(messages.len());
         env.used.note(messages.iter().map(|message| &message.topic));
-        let chained = env.handle.block_on(async {
+        let chained = until_it_passes(env, async || {
             let (records, mut rejected) =
                 batch::read(&messages, key, value, &env.services.registry).await?;
             let mut chained = chain.run(records).await?;
             chained.rejected.append(&mut rejected);
             Ok::<_, Error>(chained)
         })?;
+        let Some(chained) = chained else { break };
         env.metrics.wrote(chained.passed.len());
         // Nothing depends on what an onlooker does not see: it is counted, and that is all.
         let refused = env.handle.block_on(sink.write(chained.passed))?;
@@ -66,6 +70,40 @@ pub(super) fn run(env: &TaskEnv, mut sink: Box<dyn Sink>) -> Result<(), Error> {
         })
         .collect();
     env.handle.block_on(sink.close(&ours))
+}
+
+/// Runs an operation until it does not fail for a passing reason: those who look on stay connected
+/// meanwhile. Nothing is lost by waiting, and no group waits for us. `None` when asked to stop.
+fn until_it_passes<T>(
+    env: &TaskEnv,
+    mut operation: impl AsyncFnMut() -> Result<T, Error>,
+) -> Result<Option<T>, Error> {
+    let mut troubled = false;
+    loop {
+        match env.retrying(&mut operation) {
+            Err(error) if error.retry == Retry::Backoff => {
+                let trace = error.trace();
+                if !std::mem::replace(&mut troubled, true) {
+                    tracing::warn!(
+                        connector = &*env.context.connector,
+                        task = env.context.task,
+                        "viewers see nothing new for now: {trace}"
+                    );
+                }
+                env.status.set(State::Running, Some(trace));
+                if env.pause(LOOK_AGAIN) {
+                    return Ok(None);
+                }
+            }
+            Err(error) => return Err(error),
+            Ok(done) => {
+                if troubled {
+                    env.status.set(State::Running, None);
+                }
+                return Ok(Some(done));
+            }
+        }
+    }
 }
 
 /// Adds partitions that are new. Topics that came to be after the start are read from their first
