@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use chrono::{SecondsFormat, Utc};
 use penstock_broker::{Header, Message};
 use penstock_connect::RecordError;
 use penstock_formats::frame::SchemaRefId;
-use penstock_formats::{Schema, frame};
+use penstock_formats::{Encoding, Payload, Schema, frame};
+use penstock_registry::RegistryClient;
 use serde_json::{Value, json};
 
 /// Header on a dead letter whose value is sealed to the quarantine key.
@@ -69,20 +72,16 @@ fn stage_name(stage: &str) -> &'static str {
 }
 
 /// The error event of a rejected record, in the shape of `error/2.1.0`: framed bytes for the topic.
-/// The raw event stands in it only if `raw` says so.
+/// The raw event, as [`readable`] gives it, stands in it only if it is to be `shown`.
 pub(crate) fn error_event(
     cause: &Cause<'_>,
     stream: &str,
     schema: &Arc<Schema>,
-    raw: bool,
+    raw: &str,
+    shown: bool,
 ) -> Vec<u8> {
     let now = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
-    let value = cause
-        .original
-        .value
-        .as_ref()
-        .map_or(&[][..], |value| unframed(value));
-    let event: Option<Value> = serde_json::from_slice(value).ok();
+    let event: Option<Value> = serde_json::from_str(raw).ok();
     let text = |pointer: &str| {
         event
             .as_ref()
@@ -104,8 +103,8 @@ pub(crate) fn error_event(
     if let Some(name) = text("/meta/stream") {
         error["errored_stream_name"] = name.into();
     }
-    if raw {
-        error["raw_event"] = String::from_utf8_lossy(value).into();
+    if shown {
+        error["raw_event"] = raw.into();
     }
     let mut out = Vec::new();
     if let Some(id) = schema.id() {
@@ -115,11 +114,36 @@ pub(crate) fn error_event(
     out
 }
 
-/// A record's payload without its frame; a source's raw bytes have none.
-fn unframed(value: &[u8]) -> &[u8] {
-    match frame::read(value) {
-        Ok(frame) => &value[frame.offset..],
-        Err(_) => value,
+/// A record's value as text: JSON where its schema is known; what is no text in base64.
+pub(crate) fn readable(original: &Message, registry: &RegistryClient) -> String {
+    let Some(value) = &original.value else {
+        return String::new();
+    };
+    let header = original
+        .headers
+        .iter()
+        .rev()
+        .find(|header| &*header.name == frame::VALUE_HEADER)
+        .and_then(|header| header.value.as_deref());
+    let Ok(frame) = frame::read_with_header(header, value) else {
+        return text(value);
+    };
+    let schema = match frame.id {
+        SchemaRefId::Id(id) => registry.cached(id),
+        SchemaRefId::Guid(guid) => registry.cached_guid(guid),
+    };
+    let payload = value.slice(frame.offset..);
+    let mut json = Vec::new();
+    match schema.map(|schema| Payload::new(payload.clone(), Encoding::Registered(schema))) {
+        Some(event) if event.to_json(&mut json).is_ok() => text(&json),
+        _ => text(&payload),
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => BASE64.encode(bytes),
     }
 }
 
@@ -133,11 +157,7 @@ fn schema_uri(schema: &Schema) -> String {
 
 /// Key, value and headers of a record as one JSON text (bytes in base64), for sealing.
 pub(crate) fn pack(original: &Message) -> Vec<u8> {
-    let base64 = |bytes: &Option<Bytes>| {
-        bytes
-            .as_ref()
-            .map(|bytes| base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes))
-    };
+    let base64 = |bytes: &Option<Bytes>| bytes.as_ref().map(|bytes| BASE64.encode(bytes));
     json!({
         "topic": &*original.topic,
         "partition": original.partition,
@@ -151,4 +171,54 @@ pub(crate) fn pack(original: &Message) -> Vec<u8> {
     })
     .to_string()
     .into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use axum::Json;
+    use penstock_registry::RegistryConfig;
+
+    use super::*;
+
+    fn original(value: &[u8], header: Option<&[u8]>) -> Message {
+        let headers = header.map(|value| Header {
+            name: frame::VALUE_HEADER.into(),
+            value: Some(value.to_vec().into()),
+        });
+        Message {
+            topic: "in".into(),
+            partition: 0,
+            offset: 0,
+            timestamp: -1,
+            key: None,
+            value: Some(value.to_vec().into()),
+            headers: headers.into_iter().collect(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_raw_event_is_text_also_where_the_record_is_not() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let schema = r#"{"type":"record","name":"r","fields":[{"name":"a","type":"string"}]}"#;
+        let answer = Json(json!({"schema": schema}));
+        let app = axum::Router::new().fallback(move || async move { answer });
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let registry = RegistryClient::new(RegistryConfig::new([url])).unwrap();
+        registry.by_id(1).await.unwrap();
+        let id: &[u8] = b"\0\0\0\0\x01";
+        for (value, header, expected) in [
+            (&b"\0\0\0\0\x01\x02v"[..], None, r#"{"a":"v"}"#),
+            (b"\x02v", Some(id), r#"{"a":"v"}"#),
+            // Avro that breaks off, of an unknown schema, bytes of no kind; JSON and text as they are.
+            (b"\0\0\0\0\x01\x08v\xff", None, "CHb/"),
+            (b"\0\0\0\0\x02\xff\xfe", None, "//4="),
+            (b"\xff\xfe", None, "//4="),
+            (b"{\"a\": 1", None, "{\"a\": 1"),
+        ] {
+            let readable = readable(&original(value, header), &registry);
+            assert_eq!(readable, expected, "{value:?}");
+        }
+    }
 }

@@ -51,6 +51,7 @@ mod memory;
 mod metrics;
 mod offsets;
 mod panics;
+mod personal;
 mod plugins;
 mod reference;
 mod rest;

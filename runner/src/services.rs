@@ -18,7 +18,9 @@ use tokio::sync::OnceCell;
 use crate::config::{ConnectorSpec, WorkerConfig};
 use crate::converters::{Converter, Converters};
 use crate::memory::{self, Shares};
+use crate::personal::PersonalTopics;
 use crate::startup::Startup;
+use crate::tasks::task_error;
 
 /// Prefix of topics that belong to the worker itself.
 pub(crate) const INTERNAL: &str = "_penstock.";
@@ -47,6 +49,7 @@ pub struct Services {
     shares: RwLock<Shares>,
     /// Topics of all connectors' dead letters and error events.
     rejects: RwLock<BTreeSet<String>>,
+    personal: PersonalTopics,
 }
 
 impl Services {
@@ -75,6 +78,7 @@ impl Services {
             handle: tokio::runtime::Handle::current(),
             keys: OnceCell::new(),
             rejects: RwLock::default(),
+            personal: PersonalTopics::default(),
         })
     }
 
@@ -98,7 +102,19 @@ impl Services {
 
     /// Whether the worker has event contracts: its records may then hold personal data.
     pub(crate) fn has_contracts(&self) -> bool {
-        !self.contracts.list().is_empty()
+        !self.contracts.is_empty()
+    }
+
+    /// Whether records of a topic may hold personal data, as some worker on this broker has noted.
+    pub(crate) fn is_personal(&self, topic: &str) -> Result<bool, Error> {
+        let personal = self.personal.contains(self.broker.as_ref(), topic);
+        personal.map_err(task_error)
+    }
+
+    /// Notes for all workers that records of a topic may hold personal data.
+    pub(crate) fn note_personal(&self, topic: &str) -> Result<(), Error> {
+        let noted = self.personal.note(self.broker.as_ref(), topic);
+        noted.map_err(task_error)
     }
 
     /// Partitions of topics that the worker makes; `None` is the broker's default.

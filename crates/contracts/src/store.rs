@@ -68,6 +68,14 @@ impl Contracts {
         Self::default()
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.by_ref
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_empty()
+    }
+
     /// Every contract below a directory, whose files are `handle/name/x.y.z.json`.
     pub fn load_dir(dir: &Path) -> Result<Self, Vec<Problem>> {
         let contracts = load::read_dir(dir)?;

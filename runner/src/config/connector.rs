@@ -45,7 +45,7 @@ config! {
         "errors.deadletterqueue.topic.replication.factor" => dlq_replication: i32 = "3",
         /// Add headers that say where the record came from and what went wrong.
         "errors.deadletterqueue.context.headers.enable" => dlq_headers: bool = "false",
-        /// Seal dead letters to the quarantine key: `auto` seals them where the worker has contracts or the connector handles personal data.
+        /// Seal dead letters to the quarantine key: `auto` seals them where the worker has contracts, the connector handles personal data, or some worker has written such data to the topic.
         "errors.deadletterqueue.seal" => dlq_seal: Seal = "auto",
         /// Topic for error events that describe rejected records.
         "errors.stream.topic" => error_stream_topic: Option<String>,

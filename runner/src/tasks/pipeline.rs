@@ -74,11 +74,13 @@ impl<'a> Pipeline<'a> {
                 overrides: env.spec.producer_overrides.clone(),
             })
             .map_err(task_error)?;
+        let mut writer = Writer::new(env, key, value);
+        writer.handles_personal_data(note_inputs(env, &chain, &topics)?);
         Ok(Self {
             env,
             rejects: Rejects::new(env, &chain)?,
             chain,
-            writer: Writer::new(env, key, value),
+            writer,
             consumer,
             producer,
             topics,
@@ -133,6 +135,8 @@ impl<'a> Pipeline<'a> {
                     .iter()
                     .map(|(partition, offset)| (partition, *offset));
                 self.env.metrics.lag(super::sink::lag(self.env, positions));
+                self.writer
+                    .handles_personal_data(reads_personal(self.env, &self.topics)?);
                 if self
                     .env
                     .services
@@ -196,6 +200,7 @@ impl<'a> Pipeline<'a> {
             .handle
             .block_on(self.writer.encode(&mut chained.passed))?;
         chained.rejected.extend(unwritable);
+        self.writer.note_personal(&chained.passed)?;
         if self.open.is_none() {
             self.producer.begin().map_err(task_error)?;
             self.open = Some(Instant::now());
@@ -349,4 +354,26 @@ impl<'a> Pipeline<'a> {
         }
         Ok(())
     }
+}
+
+/// Notes what is read by transforms that handle personal data. Whether what is written from these topics
+/// may hold any.
+fn note_inputs(env: &TaskEnv, chain: &Chain, topics: &[String]) -> Result<bool, Error> {
+    if !chain.handles_personal_data() {
+        return reads_personal(env, topics);
+    }
+    for topic in topics {
+        env.services.note_personal(topic)?;
+    }
+    Ok(true)
+}
+
+/// Whether one of these topics may hold personal data: then so may what is made of it.
+fn reads_personal(env: &TaskEnv, topics: &[String]) -> Result<bool, Error> {
+    for topic in topics {
+        if env.services.is_personal(topic)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

@@ -4,8 +4,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
-use penstock_broker::{Producer, ProducerSpec, Retry as BrokerRetry};
-use penstock_connect::{Error, Origin, Outcome, Record, Reply, Retry, Source, SourceBatch};
+use penstock_broker::{ErrorKind, Producer, ProducerSpec, Retry as BrokerRetry};
+use penstock_connect::{
+    Error, Origin, Outcome, Record, RecordError, RecordErrorKind, Reply, Retry, Source, SourceBatch,
+};
 
 use super::writer::Writer;
 use super::{TaskEnv, task_error};
@@ -14,6 +16,13 @@ use crate::status::State;
 
 /// Longest wait for a batch to become durable before its senders are told to come again.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What senders are told when something behind the intake is away; why is for log and status.
+const COME_AGAIN: &str = "Something that this intake needs is not available. The event was not accepted. Send again later.";
+
+/// What they are told when a write has failed.
+const UNKNOWN: &str =
+    "Whether the event was accepted is not known. Send again; it may then be there twice.";
 
 pub(super) fn run(env: &TaskEnv, mut source: Box<dyn Source>) -> Result<(), Error> {
     let mut task = Push::open(env)?;
@@ -30,6 +39,8 @@ struct Push<'a> {
     chain: Chain,
     writer: Writer,
     producer: Option<Box<dyn Producer>>,
+    /// The status says why senders are told to come again.
+    troubled: bool,
 }
 
 impl<'a> Push<'a> {
@@ -41,7 +52,10 @@ impl<'a> Push<'a> {
             chain,
             writer: Writer::new(env, key, value),
             producer: None,
+            troubled: false,
         };
+        push.writer
+            .handles_personal_data(push.chain.handles_personal_data());
         push.producer = Some(push.new_producer()?);
         Ok(push)
     }
@@ -162,6 +176,7 @@ impl<'a> Push<'a> {
     /// Writes records and waits until each is durable or has failed.
     fn write(&mut self, passed: &[Record]) -> Result<Vec<(usize, Outcome)>, Error> {
         let since = Instant::now();
+        self.writer.note_personal(passed)?;
         let mut producer = match self.producer.take() {
             Some(producer) => producer,
             None => self.new_producer()?,
@@ -180,44 +195,76 @@ impl<'a> Push<'a> {
             }
         }
         let deliveries = producer.flush(DELIVERY_TIMEOUT).map_err(task_error)?;
-        let mut usable = true;
+        let mut failure = None;
         for (origin, delivery) in sent.into_iter().zip(deliveries) {
             outcomes.push((
                 origin,
                 match delivery {
                     Ok(_) => Outcome::Delivered,
+                    Err(error)
+                        if error.kind == ErrorKind::TooLarge
+                            && error.retry == BrokerRetry::Never =>
+                    {
+                        Outcome::Rejected(RecordError::new(
+                            RecordErrorKind::TooLarge,
+                            error.message,
+                        ))
+                    }
                     Err(error) => {
-                        usable &= matches!(error.retry, BrokerRetry::Never | BrokerRetry::Backoff);
+                        failure = Some(error);
                         Outcome::Unavailable {
-                            message: error.message,
+                            message: UNKNOWN.to_owned(),
                         }
                     }
                 },
             ));
         }
-        if usable {
-            self.producer = Some(producer);
+        match failure {
+            None => {
+                self.producer = Some(producer);
+                self.recovered();
+            }
+            Some(error) => {
+                if matches!(error.retry, BrokerRetry::Never | BrokerRetry::Backoff) {
+                    self.producer = Some(producer);
+                }
+                self.tell(&task_error(error));
+            }
         }
         self.env.metrics.committed(since.elapsed(), outcomes.len());
         Ok(outcomes)
     }
 
     /// Tells all who wait to come again; only an error that cannot pass ends the task.
-    fn unavailable(&self, replies: Vec<Option<Reply>>, error: Error) -> Result<(), Error> {
+    fn unavailable(&mut self, replies: Vec<Option<Reply>>, error: Error) -> Result<(), Error> {
         self.env.metrics.failed();
         self.env.metrics.none_active();
         for reply in replies.into_iter().flatten() {
             reply.send(Outcome::Unavailable {
-                message: error.message.clone(),
+                message: COME_AGAIN.to_owned(),
             });
         }
         if error.retry == Retry::Never {
             return Err(error);
         }
+        self.tell(&error);
+        Ok(())
+    }
+
+    /// Says in log and status why senders are told to come again.
+    fn tell(&mut self, error: &Error) {
+        let trace = error.trace();
         tracing::warn!(
             connector = &*self.env.context.connector,
-            "senders are told to come again: {error}"
+            "senders are told to come again: {trace}"
         );
-        Ok(())
+        self.env.status.set(State::Running, Some(trace));
+        self.troubled = true;
+    }
+
+    fn recovered(&mut self) {
+        if std::mem::take(&mut self.troubled) {
+            self.env.status.set(State::Running, None);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What happens to rejected records: the task stops at the first (`errors.tolerance=none`), or they
 //! are written, with their cause, to the dead letter topic and the error stream.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use penstock_broker::{ErrorKind, Header, Message, OutRecord, Producer};
@@ -11,7 +12,9 @@ use penstock_registry::SchemaRef;
 use super::{TaskEnv, task_error};
 use crate::chain::{Chain, Rejection};
 use crate::config::{RawEvent, Seal, Tolerance};
-use crate::dead_letters::{Cause, OMITTED_HEADER, SEALED_HEADER, context_headers, error_event};
+use crate::dead_letters::{
+    Cause, OMITTED_HEADER, SEALED_HEADER, context_headers, error_event, readable,
+};
 
 /// How one task treats rejected records.
 pub(super) struct Rejects<'a> {
@@ -35,22 +38,24 @@ impl<'a> Rejects<'a> {
         })
     }
 
-    /// Whether a rejected record may hold personal data. Contracts may come at any time, over REST.
-    fn is_personal(&self) -> bool {
-        self.personal || self.env.services.has_contracts()
+    /// Whether a rejected record may hold personal data. Contracts may come at any time, over REST, and
+    /// other workers say which topics hold any.
+    fn is_personal(&self, topic: &str) -> Result<bool, Error> {
+        let services = &self.env.services;
+        Ok(self.personal || services.has_contracts() || services.is_personal(topic)?)
     }
 
-    fn seals(&self) -> bool {
+    fn seals(&self, personal: bool) -> bool {
         match self.env.spec.common.dlq_seal {
-            Seal::Auto => self.is_personal(),
+            Seal::Auto => personal,
             Seal::Always => true,
             Seal::Never => false,
         }
     }
 
-    fn shows_raw_events(&self) -> bool {
+    fn shows_raw_events(&self, personal: bool) -> bool {
         match self.env.spec.common.error_stream_raw {
-            RawEvent::Auto => !self.is_personal(),
+            RawEvent::Auto => !personal,
             RawEvent::Include => true,
             RawEvent::Omit => false,
         }
@@ -75,10 +80,21 @@ impl<'a> Rejects<'a> {
         let mut in_order: Vec<&Rejection> = rejected.iter().collect();
         in_order.sort_by_key(|rejection| rejection.origin);
         in_order.dedup_by_key(|rejection| rejection.origin);
+        // Each topic is asked about once.
+        let mut personal: BTreeMap<&str, bool> = BTreeMap::new();
         for rejection in in_order {
-            if let Some(original) = originals.get(rejection.origin) {
-                self.settle_one(producer, original, rejection)?;
-            }
+            let Some(original) = originals.get(rejection.origin) else {
+                continue;
+            };
+            let personal = match personal.get(&*original.topic) {
+                Some(personal) => *personal,
+                None => {
+                    let asked = self.is_personal(&original.topic)?;
+                    personal.insert(&original.topic, asked);
+                    asked
+                }
+            };
+            self.settle_one(producer, original, rejection, personal)?;
         }
         Ok(())
     }
@@ -88,6 +104,7 @@ impl<'a> Rejects<'a> {
         producer: &mut dyn Producer,
         original: &Message,
         rejection: &Rejection,
+        personal: bool,
     ) -> Result<(), Error> {
         let env = self.env;
         let common = &env.spec.common;
@@ -117,14 +134,16 @@ impl<'a> Rejects<'a> {
         }
         if let Some(topic) = &common.dlq_topic {
             env.metrics.dead_letter();
-            self.dead_letter(producer, topic, &cause)
+            self.dead_letter(producer, topic, &cause, personal)
                 .inspect_err(|_| env.metrics.dead_letter_failed())?;
         }
         if let (Some(topic), Some(schema)) = (&common.error_stream_topic, &self.error_schema) {
-            let event = error_event(&cause, topic, schema, self.shows_raw_events());
+            let raw = readable(original, &env.services.registry);
+            let shown = self.shows_raw_events(personal);
+            let event = error_event(&cause, topic, schema, &raw, shown);
             let sent = producer.send(OutRecord::new(topic, Some(&event)));
             if is_too_large(&sent) {
-                let event = error_event(&cause, topic, schema, false);
+                let event = error_event(&cause, topic, schema, &raw, false);
                 let sent = producer.send(OutRecord::new(topic, Some(&event)));
                 return sent.map_err(task_error);
             }
@@ -141,6 +160,7 @@ impl<'a> Rejects<'a> {
         producer: &mut dyn Producer,
         topic: &str,
         cause: &Cause<'_>,
+        personal: bool,
     ) -> Result<(), Error> {
         let original = cause.original;
         let context = if self.env.spec.common.dlq_headers {
@@ -152,12 +172,15 @@ impl<'a> Rejects<'a> {
         out.timestamp = Some(original.timestamp).filter(|timestamp| *timestamp >= 0);
         let sealed;
         let mut headers;
-        if self.seals() {
+        if self.seals(personal) {
             sealed = self.seal(original)?;
             out.value = Some(&sealed);
             headers = context;
             headers.push(mark(SEALED_HEADER));
         } else {
+            if personal {
+                self.env.services.note_personal(topic)?;
+            }
             out.key = original.key.as_deref();
             out.value = original.value.as_deref();
             headers = original.headers.clone();
@@ -177,7 +200,19 @@ impl<'a> Rejects<'a> {
     }
 
     fn seal(&self, original: &Message) -> Result<Vec<u8>, Error> {
-        let keys = self.env.handle.block_on(self.env.services.keys())?;
+        let opened = self.env.handle.block_on(self.env.services.keys());
+        let keys = opened.map_err(|error| {
+            let message = format!(
+                "a dead letter of topic {} may hold personal data and cannot be sealed \
+                 (errors.deadletterqueue.seal=never leaves such open)",
+                original.topic
+            );
+            Error {
+                retry: error.retry,
+                message,
+                source: Some(Box::new(error)),
+            }
+        })?;
         Ok(keys.seal(&crate::dead_letters::pack(original)))
     }
 }

@@ -12,6 +12,7 @@ use super::rejects::Rejects;
 use super::writer::Writer;
 use super::{Ended, TaskEnv, task_error};
 use crate::chain::{Chain, Rejection};
+use crate::converters::Converter;
 use crate::offsets;
 use crate::status::State;
 
@@ -35,6 +36,8 @@ struct Replay<'a> {
     chain: Chain,
     rejects: Rejects<'a>,
     writer: Writer,
+    /// Key and value converter.
+    converters: (Converter, Converter),
     producer: Box<dyn Producer>,
 }
 
@@ -54,11 +57,14 @@ impl<'a> Replay<'a> {
                 overrides: env.spec.producer_overrides.clone(),
             })
             .map_err(task_error)?;
+        let mut writer = Writer::new(env, key, value);
+        writer.handles_personal_data(chain.handles_personal_data());
         Ok(Self {
             env,
             rejects: Rejects::new(env, &chain)?,
             chain,
-            writer: Writer::new(env, key, value),
+            writer,
+            converters: (key, value),
             producer,
         })
     }
@@ -114,14 +120,14 @@ impl<'a> Replay<'a> {
         let mut faults = Vec::new();
         for (index, polled) in records.into_iter().enumerate() {
             let mut record = polled.record;
-            originals.push(original(&record));
             record.set_origin(Origin {
                 index,
                 partition: None,
                 offset: -1,
             });
+            originals.push(record);
             match polled.fault {
-                None => good.push(record),
+                None => good.push(index),
                 Some(error) => faults.push(Rejection {
                     origin: index,
                     error,
@@ -131,7 +137,10 @@ impl<'a> Replay<'a> {
         }
         let began = Instant::now();
         let chain = &mut self.chain;
-        let mut chained = env.retrying(async || chain.run(good.clone()).await)?;
+        let mut chained = env.retrying(async || {
+            let records = good.iter().map(|index| originals[*index].clone());
+            chain.run(records.collect()).await
+        })?;
         let unwritable = env
             .handle
             .block_on(self.writer.encode(&mut chained.passed))?;
@@ -146,6 +155,7 @@ impl<'a> Replay<'a> {
             return Err(self.stop_at(rejection, count));
         }
         let since = Instant::now();
+        self.writer.note_personal(&chained.passed)?;
         self.producer.begin().map_err(task_error)?;
         let written = self.write(&originals, chained.passed, chained.rejected, source);
         let (written, position) = match (written, position) {
@@ -182,7 +192,7 @@ impl<'a> Replay<'a> {
     /// Hands records and dead letters to the producer; how many records went out.
     fn write(
         &mut self,
-        originals: &[Message],
+        originals: &[Record],
         passed: Vec<Record>,
         mut rejected: Vec<Rejection>,
         source: &dyn Source,
@@ -203,8 +213,15 @@ impl<'a> Replay<'a> {
         if let Some(rejection) = self.rejects.stop_at(&rejected) {
             return Err(self.stop_at(rejection, originals.len()));
         }
-        self.rejects
-            .settle(self.producer.as_mut(), originals, &rejected)?;
+        if !rejected.is_empty() {
+            let (key, value) = self.converters;
+            let originals: Vec<Message> = originals
+                .iter()
+                .map(|record| original(record, key, value))
+                .collect();
+            self.rejects
+                .settle(self.producer.as_mut(), &originals, &rejected)?;
+        }
         Ok(written)
     }
 
@@ -238,16 +255,24 @@ fn name_place(rejection: &mut Rejection, source: &dyn Source) {
     }
 }
 
-/// A source's record as a dead letter keeps it.
-fn original(record: &Record) -> Message {
-    let bytes = |payload: &Option<Payload>| payload.as_ref().map(|payload| payload.bytes().clone());
+/// A source's record as a dead letter keeps it: in the form that it would have in its topic, so that
+/// the same converters read it. What has no schema stays as it came.
+fn original(record: &Record, key: Converter, value: Converter) -> Message {
+    let bytes = |converter: Converter, payload: &Option<Payload>| {
+        let payload = payload.as_ref()?;
+        let mut out = Vec::new();
+        match payload.schema().map(|_| converter.write(payload, &mut out)) {
+            Some(Ok(())) => Some(out.into()),
+            _ => Some(payload.bytes().clone()),
+        }
+    };
     Message {
         topic: record.topic.clone(),
         partition: -1,
         offset: -1,
         timestamp: record.timestamp.unwrap_or(-1),
-        key: bytes(&record.key),
-        value: bytes(&record.value),
+        key: bytes(key, &record.key),
+        value: bytes(value, &record.value),
         headers: record
             .headers
             .iter()
@@ -265,4 +290,36 @@ fn stop_error(rejection: &Rejection) -> Error {
          error stream, to go on past such records)",
         rejection.stage, rejection.error
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Arc;
+
+    use penstock_formats::{Encoding, Schema, SchemaKind};
+
+    use super::*;
+
+    #[test]
+    fn a_dead_letter_is_read_by_the_converters_of_its_topic() {
+        let schema = Schema::avro("\"string\"", &[]).unwrap().with_id(7, None);
+        let encoding = Encoding::Registered(Arc::new(schema));
+        let good = Payload::new(&b"\x02v"[..], encoding);
+        let raw = Payload::new(&b"no event"[..], Encoding::Bytes);
+        let avro = Converter::Registry(SchemaKind::Avro);
+        let json = Converter::Json { schemas: false };
+        for (converter, payload, expected) in [
+            (avro, &good, &b"\0\0\0\0\x07\x02v"[..]),
+            (json, &good, b"\"v\""),
+            (Converter::Auto, &good, b"\0\0\0\0\x07\x02v"),
+            // What the source could not read stays as it came.
+            (avro, &raw, b"no event"),
+            (json, &raw, b"no event"),
+        ] {
+            let record = Record::new("out".into(), Some(payload.clone()));
+            let letter = original(&record, Converter::Auto, converter);
+            assert_eq!(letter.value.as_deref(), Some(expected), "{converter:?}");
+        }
+    }
 }

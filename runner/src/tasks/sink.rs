@@ -3,8 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use penstock_broker::{Consumer, Message, Polled, Producer, ProducerSpec, Start, TopicPartition};
-use penstock_connect::{Error, FlushReason, Need, Position, Sink, StartAt};
+use penstock_broker::{
+    Consumer, ErrorKind, Message, Polled, Producer, ProducerSpec, Start, TopicPartition,
+};
+use penstock_connect::{Error, FlushReason, Need, Position, Retry, Sink, StartAt};
 
 use super::journal;
 use super::progress::{Partitions, Progress, broker_partition, sink_partition};
@@ -78,6 +80,11 @@ struct SinkTask<'a> {
 impl<'a> SinkTask<'a> {
     fn open(env: &'a TaskEnv, topics: Vec<String>, sink: &'a mut dyn Sink) -> Result<Self, Error> {
         let chain = env.chain()?;
+        if chain.handles_personal_data() {
+            for topic in &topics {
+                env.services.note_personal(topic)?;
+            }
+        }
         let mut spec = env.consumer_spec(topics.clone());
         if !env
             .spec
@@ -496,7 +503,7 @@ impl<'a> SinkTask<'a> {
             for delivery in producer.flush(DEAD_LETTER_TIMEOUT).map_err(task_error)? {
                 delivery
                     .inspect_err(|_| self.env.metrics.dead_letter_failed())
-                    .map_err(task_error)?;
+                    .map_err(dead_letter_error)?;
             }
         }
         let mut journal =
@@ -532,6 +539,16 @@ impl<'a> SinkTask<'a> {
             .collect();
         self.env.handle.block_on(self.sink.close(&ours))
     }
+}
+
+/// A dead letter that its topic did not take is made smaller when the task comes to it again.
+fn dead_letter_error(error: penstock_broker::Error) -> Error {
+    let too_large = error.kind == ErrorKind::TooLarge;
+    let mut error = task_error(error);
+    if too_large {
+        error.retry = Retry::Reconnect;
+    }
+    error
 }
 
 /// The error of a task that stops at a record, as the operator wants.

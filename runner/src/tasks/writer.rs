@@ -1,7 +1,7 @@
 //! Writing records to topics: converters applied, partitions chosen. A batch is encoded as a whole
 //! before any of it is sent, so that what no topic takes is known in time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -31,6 +31,10 @@ pub(super) struct Writer {
     bytes: Vec<u8>,
     encoded: Vec<Option<Encoded>>,
     headers: Vec<Header>,
+    /// Records may hold personal data because of what is done with them, or where they come from.
+    personal: bool,
+    /// The topics of which all workers know that.
+    noted: HashSet<Arc<str>>,
 }
 
 /// Where a record's key and value lie in the buffer.
@@ -57,7 +61,34 @@ impl Writer {
             bytes: Vec::new(),
             encoded: Vec::new(),
             headers: Vec::new(),
+            personal: false,
+            noted: HashSet::new(),
         }
+    }
+
+    /// Tells that the records may hold personal data: the topics that they go to are noted as such.
+    pub(super) fn handles_personal_data(&mut self, personal: bool) {
+        self.personal |= personal;
+    }
+
+    /// Notes where records go that may hold personal data, before the first one goes there. Contracts
+    /// may come at any time, over REST.
+    pub(super) fn note_personal(&mut self, records: &[Record]) -> Result<(), Error> {
+        if !self.personal && !self.services.has_contracts() {
+            return Ok(());
+        }
+        let mut last: Option<&Arc<str>> = None;
+        for record in records {
+            if last.is_some_and(|last| Arc::ptr_eq(last, &record.topic)) {
+                continue;
+            }
+            last = Some(&record.topic);
+            if !self.noted.contains(&record.topic) {
+                self.services.note_personal(&record.topic)?;
+                self.noted.insert(record.topic.clone());
+            }
+        }
+        Ok(())
     }
 
     /// Encodes a batch; says which records the converters do not take. Schemas that have no id yet
@@ -96,8 +127,8 @@ impl Writer {
         Ok(Encoded { key, value })
     }
 
-    /// Hands the record at `index` of the encoded batch to the producer. One that is larger than the
-    /// broker takes is a rejection; other errors are the task's.
+    /// Hands the record at `index` of the encoded batch to the producer. One that its topic does not
+    /// take is a rejection; other errors are the task's.
     pub(super) fn send(
         &mut self,
         producer: &mut dyn Producer,
@@ -146,14 +177,14 @@ impl Writer {
             make_topic(&self.services, &self.spec, &record.topic)?;
             sent = producer.send(out);
         }
-        match sent {
-            Ok(()) => Ok(None),
-            Err(error) if error.kind == ErrorKind::TooLarge => Ok(Some(Rejection {
+        let Err(error) = sent else { return Ok(None) };
+        match fault(&error) {
+            Some(kind) => Ok(Some(Rejection {
                 origin: record.origin().index,
-                error: RecordError::new(RecordErrorKind::TooLarge, error.message),
+                error: RecordError::new(kind, error.message),
                 stage: "producer".to_owned(),
             })),
-            Err(error) => Err(task_error(error)),
+            None => Err(task_error(error)),
         }
     }
 
@@ -192,6 +223,15 @@ impl Writer {
         let count = info.partitions.max(1);
         self.partitions.insert(topic.clone(), count);
         Ok(count)
+    }
+}
+
+/// What is wrong with a record that a topic does not take; `None`: it is not the record's fault.
+fn fault(error: &penstock_broker::Error) -> Option<RecordErrorKind> {
+    match (error.kind, error.retry) {
+        (ErrorKind::TooLarge, penstock_broker::Retry::Never) => Some(RecordErrorKind::TooLarge),
+        (ErrorKind::NoKey, _) => Some(RecordErrorKind::Field),
+        _ => None,
     }
 }
 
