@@ -5,13 +5,16 @@
 mod away;
 mod changes;
 mod contracts;
+mod elsewhere;
 mod intake;
 mod journal;
+mod limits;
 mod log;
 mod numbers;
 mod offsets;
 mod operating;
 mod plugins;
+mod refusing;
 mod rejects;
 mod source;
 mod topics;
