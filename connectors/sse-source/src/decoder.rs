@@ -21,6 +21,8 @@ pub(crate) struct ServerEvent {
     pub(crate) kind: String,
     /// The last `id:` so far, empty before the first.
     pub(crate) id: Arc<str>,
+    /// That `id:` came with the event, or since the one before it.
+    pub(crate) own_id: bool,
     /// The `data:` lines, joined with line feeds; `None` for an event beyond the limit.
     pub(crate) data: Option<Bytes>,
 }
@@ -39,6 +41,8 @@ pub(crate) struct Decoder {
     oversized: bool,
     kind: String,
     id: Arc<str>,
+    /// An `id:` came since the last event.
+    own_id: bool,
     retry: Option<Duration>,
     events: VecDeque<ServerEvent>,
 }
@@ -65,6 +69,7 @@ impl Decoder {
             oversized: false,
             kind: String::new(),
             id,
+            own_id: false,
             retry: None,
             events: VecDeque::new(),
         }
@@ -119,7 +124,7 @@ impl Decoder {
 
     /// Whether the line would be with `part`.
     fn is_too_long(&self, part: &[u8]) -> bool {
-        self.line.len() + part.len() > self.limit + LONGEST_NAME
+        self.line.len() + part.len() > self.limit.saturating_add(LONGEST_NAME)
     }
 
     /// The line is too long: if it is not a comment, the event is too large.
@@ -169,7 +174,10 @@ impl Decoder {
         match name {
             b"data" => self.add_data(value),
             b"event" => self.kind = String::from_utf8_lossy(value).into_owned(),
-            b"id" if !value.contains(&0) => self.id = String::from_utf8_lossy(value).into(),
+            b"id" if !value.contains(&0) => {
+                self.id = String::from_utf8_lossy(value).into();
+                self.own_id = true;
+            }
             b"retry" => {
                 let digits = std::str::from_utf8(value)
                     .ok()
@@ -206,6 +214,7 @@ impl Decoder {
         }
         let data = std::mem::take(&mut self.data);
         let oversized = std::mem::take(&mut self.oversized);
+        let own_id = std::mem::take(&mut self.own_id);
         self.has_data = false;
         self.events.push_back(ServerEvent {
             kind: if kind.is_empty() {
@@ -214,6 +223,7 @@ impl Decoder {
                 kind
             },
             id: Arc::clone(&self.id),
+            own_id,
             data: (!oversized).then(|| data.into()),
         });
     }

@@ -30,7 +30,8 @@ pub(crate) struct EventReader {
 
 /// An event that was looked at.
 pub(crate) struct Seen {
-    pub(crate) identity: Identity,
+    /// `None`: nothing tells it from others like it.
+    pub(crate) identity: Option<Identity>,
     pub(crate) is_canary: bool,
     /// The server's topic that it came from (`meta.topic`), as EventStreams says.
     pub(crate) topic: Option<String>,
@@ -62,7 +63,7 @@ impl EventReader {
     pub(crate) fn look(&mut self, event: &ServerEvent) -> Seen {
         let Some(data) = &event.data else {
             return Seen {
-                identity: Identity::of_data(&event.id, b"too large"),
+                identity: Identity::of_data(event, b"too large"),
                 is_canary: false,
                 topic: None,
                 checked: Err(RecordError::new(
@@ -89,8 +90,8 @@ impl EventReader {
         };
         Seen {
             identity: match id {
-                Some(id) if !id.is_empty() => Identity::of_id(&id),
-                _ => Identity::of_data(&event.id, data),
+                Some(id) if !id.is_empty() => Some(Identity::of_id(&id)),
+                _ => Identity::of_data(event, data),
             },
             is_canary,
             topic,
@@ -176,6 +177,7 @@ mod tests {
         ServerEvent {
             kind: "message".into(),
             id: id.into(),
+            own_id: !id.is_empty(),
             data: Some(Bytes::copy_from_slice(data)),
         }
     }
@@ -238,12 +240,31 @@ mod tests {
     #[test]
     fn an_event_is_known_by_its_own_id_else_by_place_and_data() {
         let mut reader = reader();
-        let mut identity = |id: &str, data: &str| reader.look(&event(id, data.as_bytes())).identity;
+        let mut identity = |id: &str, data: &str| {
+            let seen = reader.look(&event(id, data.as_bytes()));
+            seen.identity.unwrap()
+        };
         let own = r#"{"meta":{"id":"a"}}"#;
         assert_eq!(identity("1", own), identity("2", own));
         assert_ne!(identity("1", own), identity("1", r#"{"meta":{"id":"b"}}"#));
         assert_eq!(identity("1", "{}"), identity("1", "{}"));
         assert_ne!(identity("1", "{}"), identity("2", "{}"));
+    }
+
+    #[test]
+    fn an_event_without_any_id_is_known_by_nothing() {
+        let mut reader = reader();
+        let inherited = ServerEvent {
+            own_id: false,
+            ..event("1", b"{}")
+        };
+        let oversized = ServerEvent {
+            data: None,
+            ..inherited.clone()
+        };
+        for event in [event("", b"{}"), inherited, oversized] {
+            assert_eq!(reader.look(&event).identity, None);
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use penstock_connect::Error;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::recent::Recent;
+use crate::recent::{Identity, Recent};
 
 /// As it is stored: `{"last_event_id": "…", "recent": "<base64 of 8 bytes for each event>"}`. Both may
 /// be left out by who sets a position by hand.
@@ -40,12 +40,30 @@ impl Position {
         };
         let stored: Stored =
             serde_json::from_value(stored).map_err(|error| unusable(&error.to_string()))?;
-        let recent =
-            Recent::load(&stored.recent).ok_or_else(|| unusable("recent is not base64 of ids"))?;
-        Ok(Self {
-            id: stored.last_event_id.into(),
-            recent,
-        })
+        let id: Arc<str> = stored.last_event_id.into();
+        let recent = Recent::load(&stored.recent, &id)
+            .ok_or_else(|| unusable("recent is not base64 of ids"))?;
+        Ok(Self { id, recent })
+    }
+
+    /// Takes an event in, from the topic that it names, if it names one; whether it is new. Only a new
+    /// one moves the position: what is sent again may lie before it.
+    pub(crate) fn take(
+        &mut self,
+        identity: Option<Identity>,
+        id: Arc<str>,
+        topic: Option<&str>,
+    ) -> bool {
+        let is_new = self.recent.insert(identity, &id, topic);
+        if is_new {
+            self.id = id;
+        }
+        is_new
+    }
+
+    /// A connection is made that resumes here.
+    pub(crate) fn resume(&mut self) {
+        self.recent.resume(&self.id);
     }
 
     pub(crate) fn store(&self) -> Value {
@@ -62,7 +80,6 @@ impl Position {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::recent::Identity;
     use serde_json::json;
 
     #[test]
@@ -72,12 +89,12 @@ mod tests {
             id: Arc::clone(&id),
             recent: Recent::default(),
         };
-        position.recent.insert(Identity::of_id("one"), &id, None);
+        position.take(Some(Identity::of_id("one")), Arc::clone(&id), None);
         let stored = position.store();
         assert_eq!(stored["last_event_id"], *id);
         let mut loaded = Position::load(Some(stored)).unwrap();
         assert_eq!(loaded.id, id);
-        assert!(!loaded.recent.insert(Identity::of_id("one"), &id, None));
+        assert!(!loaded.take(Some(Identity::of_id("one")), id, None));
     }
 
     #[test]

@@ -193,6 +193,7 @@ impl Reader {
                         "the server ends each connection before an event comes",
                     )))
                 } else {
+                    self.position.resume();
                     Link::Connecting(self.connector.connect(&self.position.id))
                 };
             }
@@ -278,15 +279,13 @@ impl Reader {
         self.backoff.event();
         self.counters.last_event.set(Utc::now().timestamp());
         let seen = self.events.look(&event);
-        let is_new = self
-            .position
-            .recent
-            .insert(seen.identity, &event.id, seen.topic.as_deref());
-        self.position.id = event.id;
-        self.batch.begin();
-        if !is_new {
+        let topic = seen.topic.as_deref();
+        if !self.position.take(seen.identity, event.id, topic) {
             self.counters.repeated.inc();
-        } else if seen.is_canary && self.drop_canaries {
+            return;
+        }
+        self.batch.begin();
+        if seen.is_canary && self.drop_canaries {
             self.counters.canaries.inc();
         } else {
             self.batch.push(self.events.record(seen));

@@ -43,6 +43,81 @@ async fn a_restarted_source_goes_on_from_its_stored_position() {
 }
 
 #[tokio::test]
+async fn several_streams_over_one_connection_are_resumed_each_where_it_was() {
+    let id = |a: Option<u64>, b: Option<u64>| {
+        let entry = |stream: &str, timestamp: Option<u64>| match timestamp {
+            Some(timestamp) => json!({"topic": stream, "partition": 0, "timestamp": timestamp}),
+            None => json!({"topic": stream, "partition": 0, "offset": -1}),
+        };
+        json!([entry("eqiad.a", a), entry("eqiad.b", b)]).to_string()
+    };
+    let event = |id: &str, page: u64, stream: &str| {
+        let meta = json!({"id": format!("id-{page}"), "topic": stream});
+        let data = json!({"page": page, "meta": meta});
+        format!("event: message\nid: {id}\ndata: {data}\n\n")
+    };
+    let first = [
+        event(&id(Some(5), None), 1, "eqiad.a"),
+        event(&id(Some(5), Some(3)), 2, "eqiad.b"),
+        event(&id(Some(5), Some(4)), 3, "eqiad.b"),
+        event(&id(Some(5), Some(4)), 4, "eqiad.a"),
+    ];
+    // Each stream is sought by its own timestamp, and they mix in another way than before.
+    let second = [
+        event(&id(Some(5), Some(4)), 3, "eqiad.b"),
+        event(&id(Some(5), Some(4)), 5, "eqiad.b"),
+        event(&id(Some(5), Some(4)), 1, "eqiad.a"),
+        event(&id(Some(5), Some(4)), 4, "eqiad.a"),
+        event(&id(Some(6), Some(4)), 6, "eqiad.a"),
+    ];
+    let server = Server::start([
+        Script::send(first.concat()).then_close(),
+        Script::send(second.concat()),
+    ])
+    .await;
+    let mut source = server.streams("a,b", None).await;
+    assert_eq!(source.pages(6).await, [1, 2, 3, 4, 5, 6]);
+    assert_eq!(server.asked()[0].uri, "/v2/stream/a,b");
+    assert_eq!(server.last_event_ids(), [None, Some(id(Some(5), Some(4)))]);
+    assert_eq!(source.dropped("sent again"), 3.0);
+    let stored = source.position.clone();
+    drop(source);
+
+    // A worker that starts anew knows what it had of each.
+    let third = [
+        event(&id(Some(6), Some(4)), 3, "eqiad.b"),
+        event(&id(Some(6), Some(4)), 6, "eqiad.a"),
+        event(&id(Some(6), Some(4)), 5, "eqiad.b"),
+        event(&id(Some(6), Some(7)), 7, "eqiad.b"),
+    ];
+    let server = Server::start([Script::send(third.concat())]).await;
+    let mut source = server.streams("a,b", Some(stored)).await;
+    assert_eq!(source.pages(1).await, [7]);
+    assert_eq!(server.last_event_ids(), [Some(id(Some(6), Some(4)))]);
+}
+
+#[tokio::test]
+async fn equal_events_are_not_taken_for_one_that_was_sent_again() {
+    // Without ids; beyond the limit; and with the id that they share, after a resume.
+    let same = "data: {\"page\": 1}\n\n";
+    let shared = format!("id: 7\n{same}");
+    let large = format!("data: {}\n\n", "x".repeat(100));
+    let server = Server::start([
+        Script::send(format!("{same}{same}{large}{large}{shared}{shared}")).then_close(),
+        Script::send(format!("{shared}{shared}{shared}{same}")),
+    ])
+    .await;
+    let mut source = server.source("sse.max.event=60").await;
+    let records = source.records(8).await;
+    let large = records
+        .iter()
+        .filter(|record| record.fault.is_some())
+        .count();
+    assert_eq!(large, 2);
+    assert_eq!(source.dropped("sent again"), 2.0);
+}
+
+#[tokio::test]
 async fn every_batch_carries_the_position_after_its_last_event() {
     let server = Server::start([Script::send(events(1..6))]).await;
     let mut source = server

@@ -166,7 +166,16 @@ impl Server {
         self.resume(lines, None).await.unwrap()
     }
 
-    /// The same, from a stored position.
+    /// A source of these streams, from a stored position.
+    pub(crate) async fn streams(&self, streams: &str, position: Option<Value>) -> Reading {
+        let text = format!(
+            "sse.uri=http://{}/v2/stream/{streams}\ntopic=t\nsse.reconnect.backoff.ms=1\n",
+            self.address
+        );
+        open(&text, position).await.unwrap()
+    }
+
+    /// As [`Server::source`], from a stored position.
     pub(crate) async fn resume(
         &self,
         lines: &str,
