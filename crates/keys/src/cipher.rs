@@ -5,7 +5,7 @@ mod field;
 mod sealing;
 
 pub use field::CipherKind;
-pub(crate) use field::FieldCipher;
+pub(crate) use field::{FieldCipher, PREFIX_BYTES, SHORTEST, TINK_VERSION};
 pub(crate) use sealing::SealingKey;
 
 #[cfg(test)]

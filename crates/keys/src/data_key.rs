@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::cipher::FieldCipher;
+use crate::cipher::{FieldCipher, PREFIX_BYTES, SHORTEST, TINK_VERSION};
 use crate::error::DecryptError;
 use crate::link::KeyLink;
 
@@ -93,6 +93,12 @@ impl DataKey {
         out.truncate(start + encoded);
     }
 
+    /// Whether a text [looks like a ciphertext](is_ciphertext) and names this key. That it is one only
+    /// decrypting it can tell.
+    pub fn has_encrypted(&self, text: &str) -> bool {
+        is_ciphertext(text) && prefix(text.as_bytes()) == Some(*self.cipher.prefix())
+    }
+
     /// Appends the plaintext of `ciphertext` to `out`; leaves `out` as it was if that fails.
     pub fn decrypt(&self, ciphertext: &[u8], out: &mut Vec<u8>) -> Result<(), DecryptError> {
         self.cipher.decrypt(ciphertext, out)
@@ -115,6 +121,27 @@ impl DataKey {
         }
         opened
     }
+}
+
+/// Whether a text looks like the ciphertext of some key: base64, as long as one is at least, and with
+/// Tink's version byte in front. Decodes no more than the beginning.
+pub fn is_ciphertext(text: &str) -> bool {
+    let text = text.as_bytes();
+    let padding = text.iter().rev().take(2).take_while(|byte| **byte == b'=');
+    let body = &text[..text.len() - padding.count()];
+    let in_alphabet = |byte: &u8| byte.is_ascii_alphanumeric() | matches!(byte, b'+' | b'/');
+    text.len().is_multiple_of(4)
+        && text.len() >= SHORTEST.div_ceil(3) * 4
+        && prefix(text).is_some_and(|prefix| prefix[0] == TINK_VERSION)
+        // All of them, so that many are looked at in one step.
+        && body.iter().fold(true, |all, byte| all & in_alphabet(byte))
+}
+
+/// What the ciphertext in a base64 text begins with.
+fn prefix(text: &[u8]) -> Option<[u8; PREFIX_BYTES]> {
+    let mut decoded = [0; 6];
+    STANDARD.decode_slice(text.get(..8)?, &mut decoded).ok()?;
+    decoded.first_chunk().copied()
 }
 
 impl fmt::Debug for DataKey {
@@ -173,6 +200,43 @@ mod tests {
                 prop_assert_eq!(&back[..1], b"y");
                 prop_assert_eq!(&back[1..], &plaintext[..]);
             }
+        }
+    }
+
+    #[test]
+    fn a_ciphertext_looks_like_one_and_names_its_key() {
+        for kind in [CipherKind::Aes256Siv, CipherKind::Aes256GcmSiv] {
+            let (own, other) = (key(kind), key(kind));
+            for length in 0..9 {
+                let mut text = Vec::new();
+                own.encrypt_base64(&b"ada@example.org"[..length], &mut text);
+                let text = std::str::from_utf8(&text).unwrap();
+                assert!(is_ciphertext(text), "{text}");
+                assert!(own.has_encrypted(text), "{text}");
+                assert!(!other.has_encrypted(text), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn other_texts_do_not() {
+        for text in [
+            "",
+            "AQ==",
+            "ada@example.org",
+            // Base64, and as long as a ciphertext, but of another version.
+            "AAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+            "/////////////////////////////w==",
+            // Version byte, too short.
+            "AQAAAAAAAAAAAAAAAAAAAAAA",
+            // No base64 behind the beginning.
+            "Abernathy-Featherstonehaugh, Mrs",
+            "AQAAAAAAAAAAAAAAAAAAAAAAAAAA=AAA",
+            "AQAAAAAAAAAAAAAAAAAAAAAAAA\u{e9}",
+            // No length that base64 has.
+            "AQAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        ] {
+            assert!(!is_ciphertext(text), "{text}");
         }
     }
 

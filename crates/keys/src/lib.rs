@@ -52,7 +52,7 @@ mod topic;
 
 pub use cipher::CipherKind;
 pub use config::KeyStoreConfig;
-pub use data_key::{DataKey, KeyLookup};
+pub use data_key::{DataKey, KeyLookup, is_ciphertext};
 pub use error::{DecryptError, KeyError, Retry};
 pub use kek::{KekError, KeyEncryptionKey, LocalKek};
 pub use request::{ExportedKey, KeyRequest};

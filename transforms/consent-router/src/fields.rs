@@ -8,7 +8,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use penstock_connect::{RecordError, RecordErrorKind};
 use penstock_contracts::Program;
 use penstock_formats::{Edit, Found, Scalar, SchemaKind, Slot};
-use penstock_keys::DataKey;
+use penstock_keys::{DataKey, is_ciphertext};
 use sha2::Sha256;
 
 use crate::stream::{DerivedStream, Treatment};
@@ -69,8 +69,14 @@ impl FieldTreatment {
                 continue;
             }
             let edit = match stream.treatment(level) {
-                Treatment::Keep => continue,
-                Treatment::Decrypt | Treatment::Mask if event.key.is_none() => continue,
+                Treatment::Keep => {
+                    check_kept(event, slot, stream)?;
+                    continue;
+                }
+                Treatment::Decrypt | Treatment::Mask if event.key.is_none() => {
+                    check_kept(event, slot, stream)?;
+                    continue;
+                }
                 Treatment::Decrypt => {
                     let text = self.decrypt(event, index, slot)?;
                     put(event, slot, text)
@@ -141,6 +147,28 @@ impl FieldTreatment {
         }
         Ok(hex)
     }
+}
+
+/// What stays encrypted has to be so: plaintext beside a valid key name was never encrypted, and would
+/// go on to those who may not have it.
+fn check_kept(event: &Event<'_>, slot: &Slot, stream: &DerivedStream) -> Result<(), RecordError> {
+    let value = slot.scalar(event.bytes).map_err(RecordError::field)?;
+    let is_encrypted = match (&value, event.key) {
+        (Scalar::Str(text), Some(key)) => key.has_encrypted(text),
+        (Scalar::Str(text), None) => is_ciphertext(text),
+        _ => false,
+    };
+    if is_encrypted {
+        return Ok(());
+    }
+    Err(RecordError::new(
+        RecordErrorKind::Key,
+        format!(
+            "field '{}' is personal and stays encrypted in {}, but what it holds is no ciphertext of the event's key: was the event encrypted under this contract?",
+            event.program.fields.paths()[slot.path()],
+            stream.topic
+        ),
+    ))
 }
 
 fn put(event: &Event<'_>, slot: &Slot, text: &str) -> Result<Edit, RecordError> {

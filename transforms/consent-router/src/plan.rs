@@ -103,26 +103,28 @@ impl BatchPlan {
         }
         self.passes
             .extend(streams.iter().map(|stream| stream.passes(&self.consent)));
-        let passes = &self.passes[start..];
-        let needs_key = event.found.slots().iter().any(|slot| {
-            let personal = event
-                .program
-                .level(slot)
-                .filter(|_| !slot.is_null() && !slot.is_absent());
-            personal.is_some_and(|level| {
-                let passing = streams.iter().zip(passes).filter(|(_, passes)| **passes);
-                passing
-                    .into_iter()
-                    .any(|(stream, _)| stream.treatment(level).needs_key())
-            })
-        });
-        if !needs_key {
+        let passing = || {
+            let passes = streams.iter().zip(&self.passes[start..]);
+            passes.filter_map(|(stream, passes)| passes.then_some(stream))
+        };
+        let mut personal = event
+            .found
+            .slots()
+            .iter()
+            .filter(|slot| !slot.is_null() && !slot.is_absent())
+            .filter_map(|slot| event.program.level(slot))
+            .peekable();
+        if passing().next().is_none() || personal.peek().is_none() {
             return EventKey::NotNeeded;
         }
+        // Whatever becomes of its fields, an event that names no key was not encrypted.
         let link = match event.key_link() {
             Ok(link) => link,
             Err(error) => return EventKey::Rejected(error),
         };
+        if !personal.any(|level| passing().any(|stream| stream.treatment(level).needs_key())) {
+            return EventKey::NotNeeded;
+        }
         match self.store.cached_by_link(&link) {
             Some(found) => key_of(found),
             None => {

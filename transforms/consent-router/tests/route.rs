@@ -353,6 +353,95 @@ async fn what_cannot_be_decrypted_though_it_should_be_is_rejected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_stays_encrypted_but_is_no_ciphertext_is_rejected() {
+    let demo = Demo::start().await;
+    let keys = Keys::open();
+    let other = with(
+        demo_event(),
+        &[("/consistentValue", json!("another person"))],
+    );
+    let records = vec![
+        consenting(&demo.schema, json!([3])),
+        record(&demo.schema, &other),
+    ];
+    let inputs = encrypted(&demo, &keys.store, records).await;
+    let (event, other) = (shown(&inputs[0]), shown(&inputs[1]));
+    let nothing_granted: Properties<'_> = &[
+        ("streams", "demo-2"),
+        ("demo-2.levels", "9"),
+        ("demo-2.mode", "granular"),
+    ];
+    let message = "field 'someSensitiveValue' is personal and stays encrypted in demo-2, but what it holds is no ciphertext of the event's key: was the event encrypted under this contract?";
+    let plain = json!("a person's secret that is as long as any ciphertext");
+    for (properties, levels, value) in [
+        (DEMO_2, json!([3]), plain.clone()),
+        (DEMO_2, json!([3]), json!("")),
+        // Whoever wrote it to the stream had no key, or that of another person.
+        (DEMO_2, json!([3]), other["someSensitiveValue"].clone()),
+        (nothing_granted, json!([9]), plain.clone()),
+    ] {
+        let changes = [
+            ("/someSensitiveValue", value),
+            ("/strmMeta/consentLevels", levels),
+        ];
+        let input = record(&demo.schema, &with(event.clone(), &changes));
+        let out = run(&mut router(&demo, &keys.store, properties), vec![input]).await;
+        assert_eq!((out.passed.len(), out.filtered.len()), (0, 0));
+        let error = &out.rejected[0].1;
+        assert_eq!(error.kind, RecordErrorKind::Key);
+        assert_eq!(error.message, message);
+    }
+
+    let link = event["strmMeta"]["keyLink"].as_str().unwrap();
+    keys.erase(link).await;
+    let input = with(event.clone(), &[("/uniqueIdentifier", plain)]);
+    let input = record(&demo.schema, &input);
+    let out = run(&mut router(&demo, &keys.store, DEMO_2), vec![input]).await;
+    assert_eq!(out.passed.len(), 0, "plaintext passes for an erased key");
+    let message = &out.rejected[0].1.message;
+    assert!(message.starts_with("field 'uniqueIdentifier' is personal and stays encrypted"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_with_personal_fields_names_a_key_whatever_becomes_of_them() {
+    let demo = Demo::start().await;
+    let keys = Keys::open();
+    let inputs = encrypted(
+        &demo,
+        &keys.store,
+        vec![consenting(&demo.schema, json!([9]))],
+    )
+    .await;
+    let unnamed = with(shown(&inputs[0]), &[("/strmMeta/keyLink", json!(null))]);
+    let empty = with(
+        unnamed.clone(),
+        &[
+            ("/uniqueIdentifier", json!(null)),
+            ("/someSensitiveValue", json!(null)),
+        ],
+    );
+    for not_granted in ["keep", "null", "drop"] {
+        let properties = [
+            ("streams", "out"),
+            ("out.levels", "9"),
+            ("out.mode", "granular"),
+            ("out.not.granted", not_granted),
+        ];
+        let mut router = router(&demo, &keys.store, &properties);
+        for event in [&unnamed, &empty] {
+            let out = run(&mut router, vec![record(&demo.schema, event)]).await;
+            assert_eq!(out.passed.len(), 0, "{not_granted}");
+            assert_eq!(
+                out.rejected[0].1.message,
+                "field 'strmMeta.keyLink' names no key, though the event has personal fields that are not null: was it encrypted?"
+            );
+        }
+        let out = run(&mut router, inputs.clone()).await;
+        assert_eq!(out.passed.len(), 1, "{not_granted}: {:?}", out.rejected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn events_are_withheld_without_asking_for_keys_or_telling_of_consent() {
     let demo = Demo::start().await;
     let keys = Keys::open();

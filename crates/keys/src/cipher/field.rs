@@ -25,9 +25,11 @@ use zeroize::Zeroizing;
 use crate::error::DecryptError;
 
 /// Bytes of Tink's output prefix: version and key id.
-const PREFIX_BYTES: usize = 5;
-const TINK_VERSION: u8 = 1;
+pub(crate) const PREFIX_BYTES: usize = 5;
+pub(crate) const TINK_VERSION: u8 = 1;
 const SIV: usize = 16;
+/// Bytes of the shortest ciphertext, that of nothing.
+pub(crate) const SHORTEST: usize = PREFIX_BYTES + SIV;
 const NONCE: usize = 12;
 const TAG: usize = 16;
 const NONCE_LABEL: &[u8] = b"penstock AES256_GCM_SIV nonce";
@@ -114,6 +116,11 @@ impl FieldCipher {
             }
         };
         Some(Self { prefix, mode })
+    }
+
+    /// What each of its ciphertexts begins with.
+    pub(crate) fn prefix(&self) -> &[u8; PREFIX_BYTES] {
+        &self.prefix
     }
 
     /// Bytes that a ciphertext is longer than its plaintext.
