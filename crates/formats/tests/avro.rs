@@ -465,11 +465,15 @@ fn events_that_do_not_fit_are_refused_with_place_and_type_and_no_value() {
         ),
         (
             r#"{"I":1}"#,
-            "field 'I': is not in record x.R (did you mean 'i'?)",
+            "the event: has a field that is not in record x.R (did you mean 'i'?)",
         ),
         (
             r#"{"r":[{"pp":1}]}"#,
-            "field 'r[0].pp': is not in record x.I (did you mean 'p'?)",
+            "field 'r[0]': has a field that is not in record x.I (did you mean 'p'?)",
+        ),
+        (
+            r#"{"secret":1}"#,
+            "the event: has a field that is not in record x.R",
         ),
         ("[]", "the event: expected record x.R, got an array"),
         (

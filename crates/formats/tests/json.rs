@@ -92,7 +92,10 @@ fn an_invalid_event_is_refused_with_path_and_rule_and_without_its_value() {
         "{error}"
     );
     let error = refused(&|event| event["unknown_field"] = 1.into());
-    assert!(error.contains("unknown_field"), "{error}");
+    assert_eq!(
+        error,
+        "the event: has a property that the schema does not declare (rule 'additionalProperties')"
+    );
     let error = schema
         .validate_json(br#"{"a":"secret"#)
         .unwrap_err()
@@ -101,6 +104,53 @@ fn an_invalid_event_is_refused_with_path_and_rule_and_without_its_value() {
         error.starts_with("malformed JSON") && !error.contains("secret"),
         "{error}"
     );
+}
+
+#[test]
+fn names_that_the_schema_does_not_declare_are_data_and_not_shown() {
+    let person = Schema::json(r#"{"properties":{"age":{"type":"integer"}}}"#, &[]).unwrap();
+    let schema = Schema::json(
+        r##"{"$schema":"https://json-schema.org/draft/2020-12/schema","type":"object","properties":{
+            "labels":{"additionalProperties":{"type":"string"}},
+            "people":{"patternProperties":{"@":{"$ref":"person.json"}}},
+            "list":{"type":"array","items":{"additionalProperties":{"properties":{"n":{"type":"integer"}}}}},
+            "closed":{"properties":{"x":{}},"additionalProperties":false},
+            "nothing":{"unevaluatedProperties":false},
+            "named":{"propertyNames":{"maxLength":3}}},
+          "unevaluatedProperties":false}"##,
+        &[("person.json".into(), Arc::new(person))],
+    )
+    .unwrap();
+    let closed = "has a property that the schema does not declare (rule 'additionalProperties')";
+    for (event, error) in [
+        (
+            r#"{"labels":{"ada@x.org":1}}"#,
+            r#"field 'labels.*': the value is not of type "string" (rule 'type')"#.to_owned(),
+        ),
+        (
+            r#"{"people":{"ada@x.org":{"age":"x"}}}"#,
+            r#"field 'people.*.age': the value is not of type "integer" (rule 'type')"#.to_owned(),
+        ),
+        (
+            r#"{"list":[{},{"5551234":{"n":"x"}}]}"#,
+            r#"field 'list.1.*.n': the value is not of type "integer" (rule 'type')"#.to_owned(),
+        ),
+        (
+            r#"{"closed":{"ada@x.org":1}}"#,
+            format!("field 'closed': {closed}"),
+        ),
+        (
+            r#"{"nothing":{"ada@x.org":1,"eve@x.org":1}}"#,
+            "field 'nothing': has 2 properties that the schema does not declare (rule 'unevaluatedProperties')".to_owned(),
+        ),
+        (
+            r#"{"named":{"ada@x.org":1}}"#,
+            "field 'named': breaks the rule 'propertyNames' of the schema".to_owned(),
+        ),
+    ] {
+        let shown = schema.validate_json(event.as_bytes()).unwrap_err();
+        assert_eq!(shown.to_string(), error, "{event}");
+    }
 }
 
 #[test]

@@ -73,9 +73,7 @@ fn flatten_members(
         match value {
             Value::Object(inner) => flatten_members(inner, &name, delimiter, flat)?,
             _ if flat.iter().any(|(known, _)| *known == name) => {
-                return Err(RecordError::field(format!(
-                    "two fields would be named '{name}'"
-                )));
+                return Err(RecordError::field("two fields would have the same name"));
             }
             other => flat.push((name, other)),
         }

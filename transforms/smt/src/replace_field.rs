@@ -75,9 +75,7 @@ impl Plan {
                 continue;
             };
             if kept.iter().any(|(known, _)| known == new) {
-                return Err(RecordError::field(format!(
-                    "two fields would be named '{new}'"
-                )));
+                return Err(RecordError::field("two fields would have the same name"));
             }
             kept.push((new.to_owned(), value));
         }

@@ -361,22 +361,18 @@ impl<'e> Encoder<'e> {
         }
     }
 
+    /// A name that the schema does not have is data: the error shows only those that it could mean.
     #[cold]
     fn unknown(&self, record: &Record, name: &str) -> FormatError {
-        let mut path = self.path();
-        if !path.is_empty() {
-            path.push('.');
-        }
-        path.extend(name.chars().take(64).filter(|c| !c.is_control()));
         let near = near(name, record.fields.iter().map(|field| &*field.name));
         let hint = match near.first() {
             Some(near) => format!(" (did you mean '{near}'?)"),
             None => String::new(),
         };
-        FormatError::Mismatch {
-            path,
-            problem: format!("is not in record {}{hint}", record.name),
-        }
+        self.mismatch(format!(
+            "has a field that is not in record {}{hint}",
+            record.name
+        ))
     }
 
     #[cold]

@@ -1,8 +1,10 @@
 //! JSON Schema texts: a validator, and what they say about paths. Nothing is fetched.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use jsonschema::error::ValidationErrorKind;
+use jsonschema::paths::Location;
 use jsonschema::{Draft, Registry, Resource, Validator};
 use serde_json::Value as Json;
 
@@ -15,6 +17,9 @@ use crate::path::FieldPath;
 pub(super) struct JsonSchema {
     document: Json,
     validator: Validator,
+    /// The properties that it and its references declare, wherever: all other names of an event are
+    /// data (`additionalProperties`, `patternProperties`), and errors do not show them.
+    declared: HashSet<Box<str>>,
 }
 
 impl JsonSchema {
@@ -32,9 +37,17 @@ impl JsonSchema {
             .build(&document)
             .map_err(|error| SchemaError::Json(error.to_string()))?;
         drop(registry);
+        let mut declared = HashSet::new();
+        declare(&document, &mut declared);
+        for (_, reference) in references {
+            if let super::Body::Json(json) = &reference.body {
+                declared.extend(json.declared.iter().cloned());
+            }
+        }
         Ok(Self {
             document,
             validator,
+            declared,
         })
     }
 
@@ -52,9 +65,31 @@ impl JsonSchema {
         self.validator
             .validate(&instance)
             .map_err(|error| FormatError::Mismatch {
-                path: dotted(error.instance_path().as_str()),
+                path: self.shown(&instance, error.instance_path()),
                 problem: describe(&error),
             })
+    }
+
+    /// A place within an event as a dotted path, without names that are data.
+    fn shown(&self, event: &Json, place: &Location) -> String {
+        let mut at = Some(event);
+        let mut path = String::new();
+        for segment in place {
+            let segment = segment.to_string();
+            let is_shown = match at {
+                Some(Json::Array(_)) => true,
+                _ => self.declared.contains(&*segment),
+            };
+            if !path.is_empty() {
+                path.push('.');
+            }
+            path.push_str(if is_shown { &segment } else { "*" });
+            at = at.and_then(|value| match value {
+                Json::Array(items) => items.get(segment.parse::<usize>().ok()?),
+                other => other.get(&segment),
+            });
+        }
+        path
     }
 
     pub(super) fn leaves(
@@ -147,10 +182,18 @@ fn registry<'r>(
     builder.prepare().map_err(invalid)
 }
 
-/// A JSON pointer as a dotted path.
-fn dotted(pointer: &str) -> String {
-    let path = pointer.strip_prefix('/').unwrap_or(pointer);
-    path.replace('/', ".").replace("~1", "/").replace("~0", "~")
+/// Collects the names of all properties that a schema declares.
+fn declare(schema: &Json, names: &mut HashSet<Box<str>>) {
+    match schema {
+        Json::Object(keywords) => {
+            if let Some(Json::Object(properties)) = keywords.get("properties") {
+                names.extend(properties.keys().map(|name| name.as_str().into()));
+            }
+            keywords.values().for_each(|inner| declare(inner, names));
+        }
+        Json::Array(schemas) => schemas.iter().for_each(|inner| declare(inner, names)),
+        _ => {}
+    }
 }
 
 /// The rule that was broken, in words of the schema.
@@ -164,6 +207,17 @@ fn describe(error: &jsonschema::ValidationError<'_>) -> String {
         | ValidationErrorKind::BacktrackLimitExceeded { .. }
         | ValidationErrorKind::RegexEngineFailure { .. } => {
             format!("breaks the rule '{}' of the schema", kind.keyword())
+        }
+        ValidationErrorKind::AdditionalProperties { unexpected }
+        | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
+            let properties = match unexpected.len() {
+                1 => "a property".to_owned(),
+                count => format!("{count} properties"),
+            };
+            format!(
+                "has {properties} that the schema does not declare (rule '{}')",
+                kind.keyword()
+            )
         }
         _ => format!(
             "{} (rule '{}')",
