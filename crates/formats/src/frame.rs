@@ -139,7 +139,27 @@ pub fn write(id: SchemaRefId, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_frame_within_them_or_refused(
+            magic in 0..3_u8, mut bytes in proptest::collection::vec(any::<u8>(), 0..24),
+        ) {
+            if let Some(first) = bytes.first_mut() {
+                *first = magic;
+            }
+            if let Ok(frame) = read(&bytes) {
+                prop_assert!(frame.offset <= bytes.len());
+                let mut prefix = Vec::new();
+                write(frame.id, &mut prefix);
+                prop_assert_eq!(&prefix[..], &bytes[..frame.offset]);
+            }
+            prop_assert_eq!(read_header(&bytes).is_ok(), read(&bytes).is_ok_and(|f| f.offset == bytes.len()));
+        }
+    }
 
     const GUID: Uuid = Uuid::from_u128(0x1234_5678_9abc_def0_1122_3344_5566_7788);
 

@@ -218,7 +218,8 @@ impl Payload {
             }
             (Encoding::Registered(_) | Encoding::Json, _) => {
                 if memchr::memchr2(b'\n', b'\r', &bytes).is_some() {
-                    text::write_compact(&bytes, out);
+                    let start = out.len();
+                    text::write_compact(&bytes, out).inspect_err(|_| out.truncate(start))?;
                 } else {
                     out.extend_from_slice(&bytes);
                 }

@@ -1,11 +1,13 @@
 //! Properties of Avro payloads over generated schemas and values, with apache-avro as the oracle.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod damage;
 mod model;
 
 use std::sync::Arc;
 
 use apache_avro::reader::datum::GenericDatumReader;
+use damage::{damage, damaged};
 use model::{Ty, Val};
 use penstock_formats::{
     Encoding, FieldPath, Fields, Found, Limits, Payload, Scalar, Schema, Value, avro,
@@ -178,24 +180,13 @@ proptest! {
     #[test]
     fn damaged_payloads_are_errors_or_what_the_oracle_reads_too(
         (ty, value) in schema_and_value(),
-        damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
-        cut in any::<prop::sample::Index>(),
-        cuts in any::<bool>(),
+        damage in damage(),
     ) {
         let schema = Arc::new(Schema::avro(&model::schema_text(&ty), &[]).unwrap());
         let paths: Vec<FieldPath> = model::leaf_paths(&ty)
             .iter().map(|p| FieldPath::from_segments(p).unwrap()).collect();
         let fields = Fields::compile(&schema, &paths).unwrap();
-        let mut bytes = encoded(&value);
-        if !bytes.is_empty() {
-            for (at, byte) in damage {
-                let at = at.index(bytes.len());
-                bytes[at] = byte;
-            }
-            if cuts {
-                bytes.truncate(cut.index(bytes.len()));
-            }
-        }
+        let bytes = damaged(encoded(&value), &damage);
         let mut found = Found::new();
         if fields.find(&bytes, &mut found).is_ok() {
             let edits: Vec<_> =
@@ -209,7 +200,11 @@ proptest! {
         }
         let accepted = fields.find_checked(&bytes, &mut found, &Limits::default()).is_ok();
         let payload = Payload::new(bytes.clone(), Encoding::Registered(Arc::clone(&schema)));
-        let _ = payload.to_json(&mut Vec::new());
+        let mut json = Vec::new();
+        if payload.to_json(&mut json).is_ok() {
+            json.extend_from_slice(b" ");
+            let _ = avro::from_json(&schema, &damaged(json, &damage), &mut Vec::new());
+        }
         let decoded = payload.decode();
         if accepted {
             prop_assert!(decoded.is_ok());

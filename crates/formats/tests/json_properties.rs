@@ -1,6 +1,9 @@
 //! Properties of JSON payloads over generated texts and edits, with serde_json as the oracle.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod damage;
+
+use damage::{damage, damaged};
 use penstock_formats::{Encoding, FieldPath, Fields, Found, Limits, Payload, Scalar, Value};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -277,17 +280,45 @@ proptest! {
     }
 
     #[test]
-    fn random_texts_are_refused_as_the_oracle_refuses_them(
-        picks in vec(0..24_usize, 0..40), bytes in vec(any::<u8>(), 0..30),
+    fn texts_with_hostile_pieces_are_refused_as_the_oracle_refuses_them(
+        tree in tree(), bits in any::<u64>(), damage in damage(),
     ) {
-        let tokens: [&str; 24] = [
+        let mut json = String::new();
+        Writer { bits }.write(&tree, &mut json);
+        judged_alike(&damaged(json.into_bytes(), &damage))?;
+    }
+
+    #[test]
+    fn random_texts_are_refused_as_the_oracle_refuses_them(
+        picks in vec(0..26_usize, 0..40), bytes in vec(any::<u8>(), 0..30),
+    ) {
+        let tokens: [&str; 26] = [
             "{", "}", "[", "]", ",", ":", "\"", "\"a\"", "\"a\":", "1", "-", "0", ".5", "e3", "true",
-            "null", "fals", " ", "\\", "\\u00e9", "\\ud83d", "\u{1}", "ü", "\"\\\"",
+            "null", "fals", " ", "\\", "\\u00e9", "\\ud83d", "\u{1}", "ü", "\"\\\"", "\n", "\r",
         ];
         let text: String = picks.into_iter().map(|pick| tokens[pick]).collect();
         judged_alike(text.as_bytes())?;
         judged_alike(&bytes)?;
     }
+}
+
+/// JSON as one line of JSON: what it was, or an error, and never two lines.
+fn in_one_line(bytes: &[u8]) -> Result<(), TestCaseError> {
+    let mut line = b"before".to_vec();
+    let payload = Payload::new(bytes.to_vec(), Encoding::Json);
+    match payload.to_json(&mut line) {
+        Ok(()) => {
+            prop_assert!(!line.contains(&b'\n') && !line.contains(&b'\r'));
+            if let Ok(value) = serde_json::from_slice::<Json>(bytes) {
+                prop_assert_eq!(serde_json::from_slice::<Json>(&line[6..]).unwrap(), value);
+            }
+        }
+        Err(_) => {
+            prop_assert_eq!(&line, b"before");
+            prop_assert!(serde_json::from_slice::<Json>(bytes).is_err());
+        }
+    }
+    Ok(())
 }
 
 fn judged_alike(bytes: &[u8]) -> Result<(), TestCaseError> {
@@ -310,8 +341,8 @@ fn judged_alike(bytes: &[u8]) -> Result<(), TestCaseError> {
         if payload.edit(&found, edits).is_ok() {
             payload.flatten();
         }
-        let _ = payload.to_json(&mut Vec::new());
     }
+    in_one_line(bytes)?;
     let ours = fields.find_checked(bytes, &mut found, &Limits::default());
     let _ = Value::from_json(bytes);
     match (ours, serde_json::from_slice::<Json>(bytes)) {

@@ -2,8 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "../../../crates/formats/tests/damage/mod.rs"]
+mod damage;
 mod support;
 
+use std::sync::{Arc, OnceLock};
+
+use damage::{damage, damaged};
+use penstock_formats::{Encoding, Payload, Schema};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use support::{apply, avro, avro_schema, record, text, transform};
@@ -92,7 +98,7 @@ fn parsed(text: &str) -> Value {
 }
 
 /// The value after the transform; `None` if it was rejected.
-fn through(class: &str, settings: &str, payload: penstock_formats::Payload) -> Option<Value> {
+fn through(class: &str, settings: &str, payload: Payload) -> Option<Value> {
     let mut transform = transform(class, settings);
     apply(&mut *transform, record(Some(payload)))
         .ok()
@@ -175,23 +181,82 @@ proptest! {
         }
         prop_assert_eq!(through("Flatten", "delimiter=_", payload()).unwrap(), flat);
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn bytes_that_are_no_event_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..40), json: bool) {
-        let payload = if json {
-            penstock_formats::Payload::new(bytes, penstock_formats::Encoding::Json)
-        } else {
-            penstock_formats::Payload::new(bytes, penstock_formats::Encoding::Registered(avro_schema(SCHEMA)))
-        };
-        for (class, settings) in [
-            ("SetField", "field=a.a\nvalue=1"), ("ValueToKey", "fields=d,a.a"), ("MaskField", "fields=a.a,d"),
-            ("InsertField", "topic.field=x"), ("ReplaceField", "exclude=a"), ("ExtractField", "field=a.a"),
-            ("HoistField", "field=f"), ("Cast", "spec=d:int32"), ("Cast", "spec=string"),
-            ("TimestampConverter", "field=d\ntarget.type=unix\nformat=yyyy-MM-dd"), ("Flatten", "delimiter=_"),
-            ("HeaderFrom", "fields=d\nheaders=h\noperation=copy"), ("SetSchemaMetadata", "schema.name=x"),
-        ] {
+    fn bytes_that_are_no_event_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+        through_all(&bytes);
+    }
+
+    #[test]
+    fn damaged_json_never_panics(event in event(), pretty: bool, damage in damage()) {
+        let text = if pretty { format!("{event:#}") } else { event.to_string() };
+        through_all(&damaged(text.into(), &damage));
+    }
+
+    #[test]
+    fn damaged_avro_never_panics(event in avro_event(), damage in damage()) {
+        let schema = avro_schema(SCHEMA);
+        through_all(&damaged(avro(&schema, &event.to_string()).bytes().to_vec(), &damage));
+    }
+}
+
+/// All transforms that look at payloads, over the bytes as JSON and as Avro, and what comes out is shown.
+fn through_all(bytes: &[u8]) {
+    for (class, settings) in [
+        ("SetField", "field=a.a\nvalue=1"),
+        ("SetField", "field=c\nvalue=1"),
+        ("ValueToKey", "fields=d,a.a"),
+        ("MaskField", "fields=a.a,d"),
+        ("InsertField", "topic.field=x"),
+        ("ReplaceField", "exclude=a"),
+        ("ReplaceField", "exclude=c\nrenames=a:z"),
+        ("ExtractField", "field=a.a"),
+        ("HoistField", "field=f"),
+        ("Cast", "spec=d:int32"),
+        ("Cast", "spec=c:string"),
+        ("Cast", "spec=string"),
+        (
+            "TimestampConverter",
+            "field=d\ntarget.type=unix\nformat=yyyy-MM-dd",
+        ),
+        (
+            "TimestampConverter",
+            "field=c\ntarget.type=string\nformat=yyyy-MM-dd",
+        ),
+        ("Flatten", "delimiter=_"),
+        ("HeaderFrom", "fields=d,b.k.a\nheaders=h,i\noperation=copy"),
+        ("HeaderFrom", "fields=d\nheaders=h\noperation=move"),
+        ("SetSchemaMetadata", "schema.name=x"),
+    ] {
+        for encoding in [Encoding::Json, Encoding::Registered(event_schema())] {
+            let payload = Payload::new(bytes.to_vec(), encoding);
             let mut transform = transform(class, settings);
-            let _ = apply(&mut *transform, record(Some(payload.clone())));
+            if let Ok(record) = apply(&mut *transform, record(Some(payload))) {
+                for payload in [&record.key, &record.value].into_iter().flatten() {
+                    let _ = (payload.to_json(&mut Vec::new()), payload.decode());
+                }
+            }
         }
     }
+}
+
+/// Parsed once for all cases.
+fn event_schema() -> Arc<Schema> {
+    static PARSED: OnceLock<Arc<Schema>> = OnceLock::new();
+    Arc::clone(PARSED.get_or_init(|| avro_schema(SCHEMA)))
+}
+
+#[test]
+fn json_of_several_lines_that_ends_within_a_string_is_refused() {
+    let payload = Payload::new("\n\"", Encoding::Json);
+    let mut hoist = transform("HoistField", "field=f");
+    let (_, error) = apply(&mut *hoist, record(Some(payload))).unwrap_err();
+    assert_eq!(
+        error.message,
+        "malformed JSON at byte 1: a string without an end"
+    );
 }

@@ -175,8 +175,9 @@ pub(crate) fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Appends well-formed JSON without the white space between its tokens.
-pub(crate) fn write_compact(json: &[u8], out: &mut Vec<u8>) {
+/// Appends JSON without the white space between its tokens, in one line. The tokens are not looked at,
+/// but strings have to end, and in the line that they begin in.
+pub(crate) fn write_compact(json: &[u8], out: &mut Vec<u8>) -> Result<(), FormatError> {
     let mut scanner = super::scan::Scanner::new(json);
     while let Some(byte) = scanner.peek() {
         let start = scanner.pos();
@@ -185,11 +186,17 @@ pub(crate) fn write_compact(json: &[u8], out: &mut Vec<u8>) {
                 scanner.advance();
                 continue;
             }
-            b'"' if scanner.string().is_ok() => {}
+            b'"' => {
+                let string = scanner.string()?;
+                if memchr::memchr2(b'\n', b'\r', string.inside).is_some() {
+                    return Err(FormatError::json(start, "a line break in a string"));
+                }
+            }
             _ => scanner.advance(),
         }
         out.extend_from_slice(scanner.since(start));
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -243,7 +250,17 @@ mod tests {
     #[test]
     fn compact_text_keeps_the_space_in_strings() {
         let mut out = Vec::new();
-        write_compact(b"{\n \"a b\" : [ 1 ,\t\"\\\" \" ] }\n", &mut out);
+        write_compact(b"{\n \"a b\" : [ 1 ,\t\"\\\" \" ] }\n", &mut out).unwrap();
         assert_eq!(out, br#"{"a b":[1,"\" "]}"#);
+    }
+
+    #[test]
+    fn a_string_without_an_end_or_with_a_line_break_is_no_compact_text() {
+        for json in ["\n\"", "\n\"\\\"", "\n\"a", "[\"a\nb\"]", "[\"a\rb\"]"] {
+            assert!(
+                write_compact(json.as_bytes(), &mut Vec::new()).is_err(),
+                "{json:?}"
+            );
+        }
     }
 }
