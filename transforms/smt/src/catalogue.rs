@@ -224,6 +224,11 @@ pub fn check_transform(class: &str, settings: Settings) -> Option<Result<(), Vec
     find(class).map(|(known, _)| (known.check)(settings))
 }
 
+/// Whether transforms of that class (short or Java name) send records to other topics.
+pub fn changes_topic(class: &str) -> bool {
+    find(class).is_some_and(|(known, _)| matches!(known.name, "RegexRouter" | "TimestampRouter"))
+}
+
 /// Makes the predicate of that class (short or Java name) with these settings. `None`: there is no such
 /// class.
 pub fn predicate(

@@ -35,8 +35,8 @@ mod value_to_key;
 mod values;
 
 pub use catalogue::{
-    PredicateClass, SUPPORTED, SUPPORTED_PREDICATES, TransformClass, check_predicate,
-    check_transform, names, predicate, predicate_names, transform,
+    PredicateClass, SUPPORTED, SUPPORTED_PREDICATES, TransformClass, changes_topic,
+    check_predicate, check_transform, names, predicate, predicate_names, transform,
 };
 pub use part::Part;
 pub use predicates::Predicate;

@@ -1,6 +1,6 @@
 //! `ValueToKey`: makes the key from fields of the value, as a JSON object named by their paths.
 
-use penstock_connect::{Config, Problem, Record, RecordError, Settings, config};
+use penstock_connect::{Config, Placement, Problem, Record, RecordError, Settings, config};
 use penstock_formats::{Encoding, FieldPath, Fields, Found, Payload, Slot, Value};
 
 use crate::each::{Change, unreadable};
@@ -10,7 +10,8 @@ use crate::values::Paths;
 
 config! {
     /// Replaces the record's key with a JSON object of fields of its value, named by their paths:
-    /// `{"wiki_id":"enwiki","page.page_id":1}`. A record without one of them is rejected.
+    /// `{"wiki_id":"enwiki","page.page_id":1}`. The new key chooses the partition, whatever transforms
+    /// before it chose. A record without one of the fields is rejected.
     pub(crate) struct ValueToKeyConfig {
         /// The fields, in the order that they have in the key.
         "fields" => fields: Paths,
@@ -93,6 +94,8 @@ impl Change for ValueToKey {
         }
         key.push(b'}');
         record.key = Some(Payload::new(key, Encoding::Json));
+        // What an encrypter or router chose went by the former key: equal keys are to keep their order.
+        record.placement = Placement::Key;
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ mod support;
 
 use std::sync::Arc;
 
+use penstock_connect::Placement;
 use penstock_formats::{Encoding, Payload, Schema};
 use support::*;
 
@@ -333,6 +334,23 @@ fn value_to_key_names_nested_fields_by_their_paths() {
         assert_eq!(text(record.key.as_ref()), expected);
         assert_eq!(text(record.value.as_ref()), before);
         assert!(matches!(record.key.unwrap().encoding(), Encoding::Json));
+    }
+}
+
+#[test]
+fn the_new_key_chooses_the_partition_whatever_was_chosen_before() {
+    // As PiiEncrypt and ConsentRouter leave them: records of one page, of several persons.
+    for placement in [Placement::Key, Placement::Hash(7), Placement::Partition(3)] {
+        let mut input = record(Some(json(r#"{"page":1}"#)));
+        input.placement = placement;
+        let mut to_key = transform("ValueToKey", "fields=page");
+        let out = apply(&mut *to_key, input).unwrap();
+        assert_eq!(text(out.key.as_ref()), r#"{"page":1}"#);
+        assert_eq!(out.placement, Placement::Key);
+        let mut refused = record(Some(json("{}")));
+        refused.placement = placement;
+        let (refused, _) = apply(&mut *to_key, refused).unwrap_err();
+        assert_eq!(refused.placement, placement);
     }
 }
 
