@@ -201,6 +201,61 @@ async fn listed_fields_need_no_contract_and_no_schema() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn keys_are_erased_with_the_person_whom_their_events_are_about() {
+    let demo = Demo::start().await;
+    let keys = Keys::open();
+    let about = |session: &str, person: Value| json!({"session": session, "mail": "a@b.c", "person": person});
+    let listed = [
+        ("pii.fields", "mail:1"),
+        ("key.field", "session"),
+        ("data.subject.field", "person"),
+    ];
+    let mut encrypt = encrypter(&demo, &keys.store, &listed);
+    let events = [
+        about("s-1", json!("ann")),
+        about("s-2", json!("ann")),
+        about("s-3", json!("bob")),
+        about("s-4", json!(null)),
+        about("s-5", json!("")),
+    ];
+    let out = run(&mut encrypt, events.iter().map(schemaless).collect()).await;
+    assert_eq!(out.rejected.len(), 0, "{:?}", out.rejected);
+    assert_eq!(keys.store.erase_subject("ann").await.unwrap(), 2);
+    assert_eq!(keys.store.erase_subject("bob").await.unwrap(), 1);
+    assert_eq!(keys.store.erase_subject("").await.unwrap(), 0);
+
+    let contract = with(
+        demo::demo_contract("ACTIVE"),
+        &[
+            ("/ref", json!("streammachine/subject/1.0.0")),
+            ("/dataSubjectField", json!("notSensitiveValue")),
+        ],
+    );
+    demo.contracts.put(demo::parse(&contract)).unwrap();
+    let event = with(
+        demo_event(),
+        &[
+            (
+                "/strmMeta/eventContractRef",
+                json!("streammachine/subject/1.0.0"),
+            ),
+            ("/notSensitiveValue", json!("eve")),
+        ],
+    );
+    let mut by_contract = encrypter(&demo, &keys.store, &[]);
+    let out = run(&mut by_contract, vec![record(&demo.schema, &event)]).await;
+    assert_eq!(out.rejected.len(), 0, "{:?}", out.rejected);
+    assert_eq!(keys.store.erase_subject("eve").await.unwrap(), 1);
+
+    let number = about("s-6", json!(7));
+    let out = run(&mut encrypt, vec![schemaless(&number)]).await;
+    assert_eq!(
+        out.rejected[0].1.message,
+        "field 'person' says whom the event is about, and holds an integer instead of a string"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tags_in_the_schema_say_what_is_personal() {
     let demo = Demo::start().await;
     let keys = Keys::open();
