@@ -163,6 +163,7 @@ impl Plugins {
                     )))
                 },
             )
+            .by_topic("PiiEncrypt", "key.stream")
             .transform(
                 "ConsentRouter",
                 &["io.penstock.ConsentRouter"],

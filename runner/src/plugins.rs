@@ -8,7 +8,7 @@ use penstock_connect::{
 };
 use penstock_smt::Predicate;
 
-use crate::config::ConnectorSpec;
+use crate::config::{ConnectorSpec, TransformSpec};
 use crate::services::Services;
 
 /// What a connector does.
@@ -63,6 +63,8 @@ pub struct Plugins {
     transforms: Vec<Plugin<dyn Transform>>,
     /// Classes of connectors that have a use for one task only.
     single: Vec<&'static str>,
+    /// Transforms that go by the topic of their records, each with the key that names another.
+    by_topic: Vec<(&'static str, &'static str)>,
 }
 
 impl fmt::Debug for Plugins {
@@ -98,6 +100,55 @@ impl Plugins {
     pub fn one_task(mut self, class: &'static str) -> Self {
         self.single.push(class);
         self
+    }
+
+    /// Says of a transform that was added that what it makes belongs to the topic that its records are
+    /// bound for, unless this key of it names another. Where a transform behind it sends them elsewhere,
+    /// the key has to be given.
+    #[must_use]
+    pub fn by_topic(mut self, class: &'static str, key: &'static str) -> Self {
+        self.by_topic.push((class, key));
+        self
+    }
+
+    /// Finds transforms that go by a topic which is not the one that their records end up in.
+    pub(crate) fn check_topics_known(
+        &self,
+        transforms: &[TransformSpec],
+        problems: &mut Vec<Problem>,
+    ) {
+        for (index, transform) in transforms.iter().enumerate() {
+            let plugin = self.transform_plugin(&transform.class);
+            let by_topic = |(class, _): &&(&str, &str)| plugin.is_some_and(|p| p.class == *class);
+            let Some((_, key)) = self.by_topic.iter().find(by_topic) else {
+                continue;
+            };
+            let router = transforms[index + 1..]
+                .iter()
+                .find(|later| self.changes_topic(later));
+            if let Some(router) = router
+                && transform.settings.get(key).is_none()
+            {
+                let message = format!(
+                    "is required, since transforms.{} sends the records to other topics afterwards",
+                    router.name
+                );
+                problems.push(transform.settings.problem(key, message));
+            }
+        }
+    }
+
+    fn changes_topic(&self, transform: &TransformSpec) -> bool {
+        match self.transform_plugin(&transform.class) {
+            Some(plugin) => !(plugin.topics)(&transform.settings).is_empty(),
+            None => penstock_smt::changes_topic(&transform.class),
+        }
+    }
+
+    fn transform_plugin(&self, class: &str) -> Option<&Plugin<dyn Transform>> {
+        self.transforms
+            .iter()
+            .find(|plugin| plugin.answers_to(class))
     }
 
     /// Adds a sink.

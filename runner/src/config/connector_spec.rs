@@ -101,6 +101,7 @@ impl ConnectorSpec {
             &given,
             &mut problems,
         );
+        plugins.check_topics_known(&transforms, &mut problems);
         if let Some(kind) = kind {
             let (prefixes, keys): (Vec<_>, Vec<_>) = plugins
                 .ignored(&common.class)
@@ -337,6 +338,57 @@ mod tests {
         ] {
             let pattern = whole_name(&Regex::new(pattern).unwrap());
             assert_eq!(pattern.is_match(name), expected, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn an_encrypter_says_whose_keys_it_takes_where_its_records_change_their_topic() {
+        let parsed = |more: &[(&'static str, &'static str)]| {
+            let mut pairs = vec![
+                ("name", "p"),
+                ("connector.class", "TopicPipeline"),
+                ("topics", "raw"),
+                ("transforms.encrypt.type", "PiiEncrypt"),
+                ("transforms.route.type", "RegexRouter"),
+                ("transforms.route.regex", ".*"),
+                ("transforms.route.replacement", "demo"),
+            ];
+            pairs.extend(more);
+            let settings = Settings::from_pairs("p.properties", pairs);
+            ConnectorSpec::parse(settings, &Plugins::builtin(), &mut Vec::new())
+        };
+        let consent = [
+            ("transforms", "encrypt,consent"),
+            ("transforms.consent.type", "ConsentRouter"),
+            ("transforms.consent.streams", "demo-2"),
+            ("transforms.consent.demo-2.levels", "2"),
+        ];
+        for (chain, router) in [
+            (&[("transforms", "encrypt,route")][..], "route"),
+            (&consent[..], "consent"),
+        ] {
+            let unused = |problem: &Problem| !problem.message.contains("unknown key");
+            let problems = parsed(chain).unwrap_err();
+            let shown: Vec<String> = problems
+                .iter()
+                .filter(|p| unused(p))
+                .map(ToString::to_string)
+                .collect();
+            assert_eq!(
+                shown,
+                [format!(
+                    "p.properties: transforms.encrypt.key.stream: is required, since transforms.{router} sends the records to other topics afterwards"
+                )]
+            );
+        }
+        for chain in [
+            &[("transforms", "route,encrypt")][..],
+            &[
+                ("transforms", "encrypt,route"),
+                ("transforms.encrypt.key.stream", "demo"),
+            ],
+        ] {
+            assert!(parsed(chain).is_ok(), "{chain:?}");
         }
     }
 

@@ -7,7 +7,7 @@ mod files;
 mod worker;
 
 pub(crate) use connector::{ConnectorConfig, RawEvent, Seal, Tolerance, Until};
-pub(crate) use connector_spec::{ConnectorSpec, HIDDEN};
+pub(crate) use connector_spec::{ConnectorSpec, HIDDEN, TransformSpec};
 pub(crate) use files::{Loaded, load, worker_alone};
 pub(crate) use worker::WorkerConfig;
 

@@ -24,7 +24,8 @@ config! {
         "key.field" => key_field: Option<FieldPath>,
         /// With `pii.fields` or `pii.tags`: the field that says whom an event is about, for erasure.
         "data.subject.field" => data_subject_field: Option<FieldPath>,
-        /// The stream that keys belong to; without it, the topic that the records go to.
+        /// The stream that keys belong to, and are exported by. Without it, the topic that the records are
+        /// bound for; so it has to be given where a transform behind this one sends them elsewhere.
         "key.stream" => key_stream: Option<String>,
         /// Field that names the event's contract.
         "meta.contract.ref" => contract_field: FieldPath = "strmMeta/eventContractRef",

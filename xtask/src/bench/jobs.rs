@@ -137,6 +137,7 @@ impl Job {
              transforms={chain}\n\
              {check}\
              transforms.encrypt.type=PiiEncrypt\n\
+             transforms.encrypt.key.stream={name}\n\
              transforms.route.type=RegexRouter\n\
              transforms.route.regex=.*\n\
              transforms.route.replacement={name}\n"
