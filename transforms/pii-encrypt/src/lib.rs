@@ -88,7 +88,7 @@ impl PiiEncrypt {
             }
         }
         value.edit(found, edits).map_err(RecordError::field)?;
-        record.key = Some(Payload::new(key.link().to_owned(), Encoding::Text));
+        record.key = Some(Payload::new(key.record_key(), Encoding::Text));
         record.placement = Placement::Hash(key.placement());
         self.encrypted.inc_by(fields);
         Ok(())
