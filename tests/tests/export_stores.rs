@@ -1,12 +1,15 @@
 //! What an export finds out about its store before the first record, on real servers.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::time::Duration;
+
 use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStoreExt, PutMode, PutOptions};
 use penstock_connect::{ConfigValue, Retry, config::Secret};
 use penstock_objects::Store;
 use penstock_objects::store::{Gcs, GcsCredentials, Proxy, S3, S3Credentials};
 use penstock_tests::Bucket;
+use penstock_tests::faults::{Fault, FaultProxy, Operation};
 
 fn s3(bucket: &Bucket) -> S3 {
     let credentials = bucket.credentials();
@@ -23,6 +26,7 @@ fn s3(bucket: &Bucket) -> S3 {
         },
         encryption: None,
         proxy: Proxy::default(),
+        timeout: Duration::from_secs(30),
         creates_only: true,
     }
 }
@@ -33,6 +37,7 @@ fn gcs(bucket: &Bucket) -> Gcs {
         endpoint: Some(bucket.endpoint().to_owned()),
         credentials: GcsCredentials::Anonymous,
         proxy: Proxy::default(),
+        timeout: Duration::from_secs(30),
     }
 }
 
@@ -121,6 +126,50 @@ async fn a_store_that_is_away_may_come_back() {
     };
     let error = away.store().unwrap().check("").await.unwrap_err();
     assert_eq!(error.retry, Retry::Backoff, "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_may_take_longer_to_read_than_the_store_may_say_nothing() {
+    let (lake, ocean) = (Bucket::s3().await, Bucket::gcs().await);
+    let (timeout, large) = (Duration::from_secs(1), Path::from("large"));
+    for bucket in [&lake, &ocean] {
+        bucket.put("large", vec![b'x'; 1 << 20]).await;
+        let proxy = FaultProxy::to(bucket.endpoint()).await;
+        let endpoint = proxy.url().to_owned();
+        let store = if bucket.credentials().is_empty() {
+            let endpoint = Some(endpoint);
+            let gcs = Gcs {
+                endpoint,
+                timeout,
+                ..gcs(bucket)
+            };
+            gcs.store()
+        } else {
+            let endpoint = Some(endpoint);
+            let s3 = S3 {
+                endpoint,
+                timeout,
+                ..s3(bucket)
+            };
+            s3.store()
+        };
+        let store = store.unwrap();
+        proxy.plan([Fault::drip(2 * timeout).on(Operation::Get).always()]);
+        let object = store.objects().get(&large).await.unwrap();
+        assert_eq!(
+            object.bytes().await.unwrap().len(),
+            1 << 20,
+            "{}",
+            store.name()
+        );
+        proxy.heal();
+        proxy.plan([Fault::silence().on(Operation::Get).always()]);
+        let before = proxy.count(Operation::Get);
+        let silent = store.objects().get(&large);
+        let silent = tokio::time::timeout(Duration::from_millis(1500), silent);
+        assert!(silent.await.is_err(), "{} is asked again", store.name());
+        assert_eq!(proxy.count(Operation::Get), before + 2, "{}", store.name());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

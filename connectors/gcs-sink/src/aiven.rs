@@ -7,7 +7,7 @@ use penstock_connect::{Error, config};
 use penstock_files::Compression;
 use penstock_objects::Plan;
 use penstock_objects::store::{Gcs, Proxy};
-use penstock_objects::vocabulary::{AivenKeys, EngineKeys, check_part};
+use penstock_objects::vocabulary::{AivenKeys, EngineKeys, PatienceKeys, check_part};
 
 use crate::credentials::credentials;
 
@@ -28,7 +28,7 @@ config! {
         "gcs.credentials.default" => credentials_default: bool = "false",
         /// Size of the parts of large uploads. A file that is smaller is one put.
         "gcs.part.size" => part_size: ByteSize = "5mb";
-        flatten names: AivenKeys, engine: EngineKeys;
+        flatten names: AivenKeys, engine: EngineKeys, patience: PatienceKeys;
         ignored {
             "gcs.retry.backoff." => "requests are tried again for 30 seconds, then the worker tries again",
             "gcs.user.agent" => "requests carry the client library's name",
@@ -69,6 +69,7 @@ impl AivenGcsConfig {
                 self.endpoint.as_ref(),
             ),
             proxy: Proxy::default(),
+            timeout: self.patience.timeout.0,
         };
         self.names.plan(
             store.store()?,

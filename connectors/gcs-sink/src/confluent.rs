@@ -7,7 +7,7 @@ use penstock_connect::{Error, choice, config};
 use penstock_files::Compression;
 use penstock_objects::Plan;
 use penstock_objects::store::{Gcs, Proxy};
-use penstock_objects::vocabulary::{ConfluentKeys, EngineKeys, check_part};
+use penstock_objects::vocabulary::{ConfluentKeys, EngineKeys, PatienceKeys, check_part};
 
 use crate::credentials::credentials;
 
@@ -44,7 +44,7 @@ config! {
         "gcs.proxy.user" => proxy_user: Option<String>,
         /// The password of that user.
         "gcs.proxy.password" => proxy_password: Option<Secret>;
-        flatten storage: ConfluentKeys, engine: EngineKeys;
+        flatten storage: ConfluentKeys, engine: EngineKeys, patience: PatienceKeys;
         ignored {
             "gcs.part.retries" => "requests are tried again for 30 seconds, then the worker tries again",
             "gcs.retry.backoff.ms" => "requests are tried again for 30 seconds, then the worker tries again",
@@ -86,6 +86,7 @@ impl ConfluentGcsConfig {
                 user: self.proxy_user.clone(),
                 password: self.proxy_password.clone(),
             },
+            timeout: self.patience.timeout.0,
         };
         let compression = match self.compression {
             GcsCompression::None => Compression::None,

@@ -7,7 +7,7 @@ use penstock_objects::Plan;
 use penstock_objects::layout::Zone;
 use penstock_objects::store::{Proxy, S3, S3Encryption, SseAlgorithm};
 use penstock_objects::vocabulary::{
-    AivenKeys, EngineKeys, TimestampSource, check_pair, check_part,
+    AivenKeys, EngineKeys, PatienceKeys, TimestampSource, check_pair, check_part,
 };
 
 use crate::credentials::{Provider, credentials};
@@ -41,7 +41,7 @@ config! {
         "timestamp.timezone" => old_zone: Option<Zone>,
         /// The connector's older word for `file.name.timestamp.source`.
         "timestamp.source" => old_source: Option<TimestampSource>;
-        flatten names: AivenKeys, engine: EngineKeys;
+        flatten names: AivenKeys, engine: EngineKeys, patience: PatienceKeys;
         ignored {
             "aws.s3.backoff." => "requests are tried again for 30 seconds, then the worker tries again",
             "aws.s3.bucket.check" => "the bucket is always looked at before the first record",
@@ -86,6 +86,7 @@ impl AivenS3Config {
             ),
             encryption: self.sse.map(|sse| S3Encryption::Aws(sse, None)),
             proxy: Proxy::default(),
+            timeout: self.patience.timeout.0,
             creates_only: self.creates_only,
         };
         let mut names = self.names.clone();

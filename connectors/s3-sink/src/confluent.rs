@@ -5,7 +5,9 @@ use penstock_connect::{Error, choice, config};
 use penstock_files::Compression;
 use penstock_objects::Plan;
 use penstock_objects::store::{Proxy, S3, S3Encryption, SseAlgorithm};
-use penstock_objects::vocabulary::{ConfluentKeys, EngineKeys, check_pair, check_part};
+use penstock_objects::vocabulary::{
+    ConfluentKeys, EngineKeys, PatienceKeys, check_pair, check_part,
+};
 
 use crate::credentials::{Provider, credentials};
 
@@ -63,7 +65,7 @@ config! {
         "s3.object.tagging" => tagging: bool = "false",
         /// Whether the schema's name stands in paths: only `NONE` is supported.
         "s3.schema.partition.affix.type" => schema_affix: String = "NONE";
-        flatten storage: ConfluentKeys, engine: EngineKeys;
+        flatten storage: ConfluentKeys, engine: EngineKeys, patience: PatienceKeys;
         ignored {
             "s3.part.retries" => "requests are tried again for 30 seconds, then the worker tries again",
             "s3.retry.backoff.ms" => "requests are tried again for 30 seconds, then the worker tries again",
@@ -137,6 +139,7 @@ impl ConfluentS3Config {
                 user: self.proxy_user.clone(),
                 password: self.proxy_password.clone(),
             },
+            timeout: self.patience.timeout.0,
             creates_only: self.creates_only,
         };
         let compression = match self.compression {

@@ -38,12 +38,15 @@ pub struct Access {
     pub credentials: Option<GcpCredentialProvider>,
     /// URL of a proxy, user and password included.
     pub proxy: Option<String>,
-    /// Longest that one request may take.
+    /// Longest that the service may say nothing: from the start of a request to its answer, and between
+    /// two pieces of an answer.
     pub timeout: Duration,
     /// Longest that a connection may take.
     pub connect_timeout: Duration,
     /// How often a request is tried again when the service is busy or away.
     pub retries: usize,
+    /// How long after its start a request is not tried again any more.
+    pub retry_for: Duration,
     /// Longest pause between two tries; the first is a tenth of a second.
     pub longest_pause: Duration,
 }
@@ -68,7 +71,7 @@ impl Bucket {
         let mut http = reqwest::Client::builder()
             // 308 means "go on" in a resumable upload.
             .redirect(reqwest::redirect::Policy::none())
-            .timeout(access.timeout)
+            .read_timeout(access.timeout)
             .connect_timeout(access.connect_timeout);
         if let Some(proxy) = &access.proxy {
             http = http.proxy(reqwest::Proxy::all(proxy).map_err(request::generic)?);

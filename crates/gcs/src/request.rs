@@ -1,8 +1,9 @@
 //! One request: who asks, how often it is tried, and what its failure means.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use backon::{ExponentialBuilder, Retryable};
+use object_store::client::{HttpError, HttpErrorKind};
 use object_store::{Error, Result};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{RequestBuilder, Response, StatusCode};
@@ -28,6 +29,19 @@ pub(crate) fn generic(source: impl std::error::Error + Send + Sync + 'static) ->
     }
 }
 
+/// A request that was not answered. Its URL is left out: that of a resumable upload is as good as a
+/// password.
+pub(crate) fn unanswered(error: reqwest::Error) -> Error {
+    let kind = if error.is_timeout() {
+        HttpErrorKind::Timeout
+    } else if error.is_connect() {
+        HttpErrorKind::Connect
+    } else {
+        HttpErrorKind::Request
+    };
+    generic(HttpError::new(kind, error.without_url()))
+}
+
 /// Why a request failed, and whether the next one may not.
 pub(crate) struct Failure {
     pub(crate) error: Error,
@@ -42,11 +56,17 @@ impl Inner {
         name: &str,
         request: impl Fn(&reqwest::Client) -> RequestBuilder,
     ) -> Result<Response> {
+        let since = Instant::now();
         (|| self.send_once(name, request(&self.http)))
             .retry(self.patience())
-            .when(|failure| failure.passing)
+            .when(|failure| failure.passing && self.has_patience(since))
             .await
             .map_err(|failure| failure.error)
+    }
+
+    /// Whether a request that was first sent then may be tried again.
+    pub(crate) fn has_patience(&self, since: Instant) -> bool {
+        since.elapsed() < self.access.retry_for
     }
 
     pub(crate) fn patience(&self) -> ExponentialBuilder {
@@ -78,8 +98,7 @@ impl Inner {
         };
         let response = request.send().await.map_err(|error| Failure {
             passing: !error.is_builder(),
-            // Without its URL: that of a resumable upload is as good as a password.
-            error: generic(error.without_url()),
+            error: unanswered(error),
         })?;
         let status = response.status();
         if status.is_success() || status == StatusCode::PERMANENT_REDIRECT {

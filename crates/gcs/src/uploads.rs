@@ -1,5 +1,7 @@
 //! Large objects: a resumable upload for each.
 
+use std::time::Instant;
+
 use async_trait::async_trait;
 use backon::BackoffBuilder;
 use bytes::Bytes;
@@ -15,7 +17,7 @@ use reqwest::{Response, StatusCode};
 
 use crate::meta::{FIELDS, Resource};
 use crate::objects::content_type;
-use crate::request::generic;
+use crate::request::{generic, unanswered};
 use crate::{Bucket, STORE};
 
 /// The header that names the type of what will be uploaded.
@@ -128,7 +130,7 @@ impl MultipartStore for Bucket {
             .header(CONTENT_LENGTH, 0)
             .send()
             .await
-            .map_err(|error| generic(error.without_url()))?;
+            .map_err(unanswered)?;
         match ended.status() {
             status if status.is_success() || status.as_u16() == ENDED => Ok(()),
             // It is over already.
@@ -150,6 +152,7 @@ impl Bucket {
         mut start: u64,
         mut bytes: Bytes,
     ) -> Result<()> {
+        let since = Instant::now();
         let mut pauses = self.0.patience().build();
         while !bytes.is_empty() {
             let range = format!("bytes {start}-{}/*", start + bytes.len() as u64 - 1);
@@ -175,7 +178,9 @@ impl Bucket {
                     bytes = bytes.slice(taken..);
                 }
                 Err(failure) => match pauses.next() {
-                    Some(pause) if failure.passing => tokio::time::sleep(pause).await,
+                    Some(pause) if failure.passing && self.0.has_patience(since) => {
+                        tokio::time::sleep(pause).await;
+                    }
                     _ => return Err(failure.error),
                 },
             }

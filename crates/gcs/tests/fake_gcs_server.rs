@@ -22,6 +22,7 @@ fn access(endpoint: &str, bucket: &str) -> Access {
         timeout: Duration::from_secs(30),
         connect_timeout: Duration::from_secs(5),
         retries: 3,
+        retry_for: Duration::from_secs(30),
         longest_pause: Duration::from_millis(200),
     }
 }

@@ -12,6 +12,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{post, put};
+use object_store::Error;
+use object_store::client::{HttpError, HttpErrorKind};
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use penstock_gcs::{Access, Bucket};
@@ -27,6 +29,8 @@ enum Move {
     Refuse(u16),
     /// Takes all, and its answer is an error.
     TakeAndFail,
+    /// Takes none and says nothing.
+    SayNothing,
 }
 
 #[derive(Default)]
@@ -44,6 +48,17 @@ async fn begin(State(game): State<Game>) -> Response {
 }
 
 async fn take(State(game): State<Game>, headers: HeaderMap, body: Bytes) -> Response {
+    let next = {
+        let mut game = game.lock().unwrap();
+        if game.moves.is_empty() {
+            Move::Take
+        } else {
+            game.moves.remove(0)
+        }
+    };
+    if matches!(next, Move::SayNothing) {
+        return std::future::pending().await;
+    }
     let mut game = game.lock().unwrap();
     let range = headers["content-range"].to_str().unwrap().to_owned();
     let (bytes, total) = range
@@ -51,15 +66,10 @@ async fn take(State(game): State<Game>, headers: HeaderMap, body: Bytes) -> Resp
         .unwrap()
         .split_once('/')
         .unwrap();
-    let next = if game.moves.is_empty() {
-        Move::Take
-    } else {
-        game.moves.remove(0)
-    };
     let taken = match next {
         Move::Refuse(status) => return StatusCode::from_u16(status).unwrap().into_response(),
         Move::TakeOnly(taken) => taken,
-        Move::Take | Move::TakeAndFail => body.len(),
+        Move::Take | Move::TakeAndFail | Move::SayNothing => body.len(),
     };
     if let Some((start, _)) = bytes.split_once('-') {
         // Bytes that are there already are ignored.
@@ -83,6 +93,10 @@ async fn take(State(game): State<Game>, headers: HeaderMap, body: Bytes) -> Resp
 }
 
 async fn play(moves: Vec<Move>) -> (Bucket, Game) {
+    play_with(moves, Duration::from_secs(10), Duration::from_secs(30)).await
+}
+
+async fn play_with(moves: Vec<Move>, timeout: Duration, retry_for: Duration) -> (Bucket, Game) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let game = Arc::new(Mutex::new(Played {
@@ -100,9 +114,10 @@ async fn play(moves: Vec<Move>) -> (Bucket, Game) {
         bucket: "lake".into(),
         credentials: None,
         proxy: None,
-        timeout: Duration::from_secs(10),
+        timeout,
         connect_timeout: Duration::from_secs(5),
         retries: 3,
+        retry_for,
         longest_pause: Duration::from_millis(100),
     });
     (bucket.unwrap(), game)
@@ -144,6 +159,27 @@ async fn every_byte_goes_up_once_whatever_the_service_takes_and_loses() {
             game.lock().unwrap().object == [&part[..], &part[..]].concat(),
             "{case}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_says_nothing_is_asked_again_but_not_for_ever() {
+    let (timeout, path) = (Duration::from_millis(200), Path::from("o"));
+    for (retry_for, heard) in [(Duration::from_secs(30), true), (Duration::ZERO, false)] {
+        let moves = vec![Move::SayNothing; 2];
+        let (bucket, game) = play_with(moves, timeout, retry_for).await;
+        let id = bucket.create_multipart(&path).await.unwrap();
+        let sent = bucket
+            .put_part(&path, &id, 0, vec![1; 262_144].into())
+            .await;
+        assert_eq!(sent.is_ok(), heard, "{sent:?}");
+        assert_eq!(game.lock().unwrap().moves.len(), usize::from(!heard));
+        let Err(Error::Generic { source, .. }) = sent else {
+            continue;
+        };
+        let error: &HttpError = source.downcast_ref().unwrap();
+        assert_eq!(error.kind(), HttpErrorKind::Timeout);
+        assert!(!source.to_string().contains("session"), "{source}");
     }
 }
 

@@ -23,6 +23,8 @@ pub(crate) struct Counters {
     pub(crate) open: IntGauge,
     /// Bytes in memory.
     pub(crate) held: IntGauge,
+    /// Requests under way.
+    pub(crate) requests: IntGauge,
     /// Seconds that requests took.
     pub(crate) upload_seconds: Histogram,
     /// Requests that failed for good.
@@ -75,6 +77,10 @@ impl Counters {
             held: gauge(
                 "penstock_object_sink_held_bytes",
                 "Bytes of files in memory",
+            ),
+            requests: gauge(
+                "penstock_object_sink_requests",
+                "Requests to the object store that wait for its answer",
             ),
             upload_seconds: metrics
                 .histogram(

@@ -43,6 +43,18 @@ pub(crate) enum Request {
     },
 }
 
+impl Request {
+    /// What it is about, for messages that go on with the object's name.
+    pub(crate) fn what(&self) -> &'static str {
+        match self {
+            Self::Begin => "begin the upload of",
+            Self::Part { .. } => "take a part of",
+            Self::Complete { .. } => "complete",
+            Self::Put { .. } => "take",
+        }
+    }
+}
+
 enum State {
     /// All bytes are here.
     Whole,

@@ -2,6 +2,7 @@
 //! when the sink asks.
 
 use std::collections::{HashMap, VecDeque};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use object_store::multipart::PartId;
 use object_store::path::Path;
+use penstock_connect::prometheus::IntGauge;
 use penstock_connect::{Error, TopicPartition};
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
@@ -210,8 +212,9 @@ impl Uploads {
                     let _running = running;
                     // The semaphore is never closed.
                     let _permit = permits.acquire_owned().await;
+                    let _waiting = Waiting::new(&counters.requests);
                     let since = Instant::now();
-                    let progress = run(&bucket, &path, request).await;
+                    let progress = run_and_tell(&bucket, &path, request).await;
                     let seconds = since.elapsed().as_secs_f64();
                     counters.upload_seconds.observe(seconds);
                     News { file: id, progress }
@@ -330,6 +333,22 @@ impl Uploads {
     }
 }
 
+/// Makes a request; says so where the store lets it wait.
+async fn run_and_tell(bucket: &Bucket, path: &Path, request: Request) -> Result<Progress, Error> {
+    let what = request.what();
+    let mut answer = pin!(run(bucket, path, request));
+    let patience = bucket.0.patience();
+    if let Ok(answer) = timeout(patience, &mut answer).await {
+        return answer;
+    }
+    tracing::warn!(
+        "{} has not done what it was asked for since {} ms: {what} {path}; it is waited for, and asked again",
+        bucket.0.name(),
+        patience.as_millis()
+    );
+    answer.await
+}
+
 async fn run(bucket: &Bucket, path: &Path, request: Request) -> Result<Progress, Error> {
     match request {
         Request::Begin => bucket.begin(path).await.map(Progress::Begun),
@@ -354,6 +373,22 @@ async fn run(bucket: &Bucket, path: &Path, request: Request) -> Result<Progress,
             bucket.put(path, payload, &known).await?;
             Ok(Progress::There)
         }
+    }
+}
+
+/// Counts a request for as long as it is under way.
+struct Waiting(IntGauge);
+
+impl Waiting {
+    fn new(count: &IntGauge) -> Self {
+        count.inc();
+        Self(count.clone())
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

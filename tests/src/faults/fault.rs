@@ -19,18 +19,29 @@ pub struct Fault {
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Effect {
-    Status(u16),
+    Refuse(u16, &'static str),
     Reset,
     Silence,
     Delay(Duration),
     Cut(usize),
+    Drip(Duration),
 }
 
 impl Fault {
-    /// The request is answered with this status, and is not done.
+    /// The request is answered with this status, as a store does that is busy or ill, and is not done.
     #[must_use]
     pub fn answer(status: u16) -> Self {
-        Self::new(Effect::Status(status), false)
+        let code = match status {
+            429 | 503 => "SlowDown",
+            _ => "InternalError",
+        };
+        Self::refuse(status, code)
+    }
+
+    /// The request is answered with this status and one of S3's codes, and is not done.
+    #[must_use]
+    pub fn refuse(status: u16, code: &'static str) -> Self {
+        Self::new(Effect::Refuse(status, code), false)
     }
 
     /// The connection is reset; the request is not done.
@@ -55,6 +66,12 @@ impl Fault {
     #[must_use]
     pub fn cut(bytes: usize) -> Self {
         Self::new(Effect::Cut(bytes), true)
+    }
+
+    /// The request is done, and the answer's body comes in pieces, for so long.
+    #[must_use]
+    pub fn drip(time: Duration) -> Self {
+        Self::new(Effect::Drip(time), true)
     }
 
     fn new(effect: Effect, done: bool) -> Self {

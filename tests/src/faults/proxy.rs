@@ -20,6 +20,9 @@ use super::operation::{Operation, Request};
 /// Time for the beginning of an answer to leave before its connection breaks.
 const LEAVING: Duration = Duration::from_millis(100);
 
+/// Pieces in which an answer drips.
+const PIECES: u32 = 10;
+
 /// A request that came by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
@@ -214,8 +217,9 @@ async fn handle(
         None
     };
     match fault.effect {
-        Effect::Status(status) => refuse(status),
+        Effect::Refuse(status, code) => refuse(status, code),
         Effect::Silence => std::future::pending().await,
+        Effect::Drip(time) => drip(done.unwrap_or_default(), time).await,
         Effect::Cut(bytes) => cut(done.unwrap_or_default(), bytes, line).await,
         Effect::Reset | Effect::Delay(_) => {
             line.reset();
@@ -225,11 +229,7 @@ async fn handle(
 }
 
 /// An answer as S3 refuses.
-fn refuse(status: u16) -> Response {
-    let code = match status {
-        429 | 503 => "SlowDown",
-        _ => "InternalError",
-    };
+fn refuse(status: u16, code: &str) -> Response {
     let body = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code>\
          <Message>A fault of the test's plan.</Message></Error>"
@@ -256,6 +256,22 @@ async fn cut(answer: Response, bytes: usize, line: Breaker) -> Response {
             line.reset();
             Some((Err(std::io::ErrorKind::ConnectionReset.into()), None))
         }
+    }));
+    Response::from_parts(parts, body)
+}
+
+/// The same answer, whose body comes in pieces, for so long.
+async fn drip(answer: Response, time: Duration) -> Response {
+    let (parts, body) = answer.into_parts();
+    let whole = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let size = whole.len().div_ceil(PIECES as usize).max(1);
+    let body = Body::from_stream(stream::unfold(whole, move |mut rest| async move {
+        if rest.is_empty() {
+            return None;
+        }
+        tokio::time::sleep(time / PIECES).await;
+        let piece = rest.split_to(size.min(rest.len()));
+        Some((Ok::<Bytes, std::io::Error>(piece), rest))
     }));
     Response::from_parts(parts, body)
 }

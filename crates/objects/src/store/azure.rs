@@ -1,5 +1,7 @@
 //! Azure Blob Storage.
 
+use std::time::Duration;
+
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use penstock_connect::Error;
 use penstock_connect::config::Secret;
@@ -20,6 +22,8 @@ pub struct Azure {
     pub credentials: AzureCredentials,
     /// The way to it.
     pub proxy: Proxy,
+    /// Longest that it may say nothing.
+    pub timeout: Duration,
 }
 
 /// Who writes.
@@ -92,13 +96,17 @@ impl Azure {
             .with_account(&self.account)
             .with_container_name(&self.container)
             .with_retry(client::retries())
-            .with_client_options(client::options(&self.proxy, self.endpoint.as_deref()));
+            .with_client_options(client::options(
+                &self.proxy,
+                self.timeout,
+                self.endpoint.as_deref(),
+            ));
         let builder = match &self.endpoint {
             Some(endpoint) => builder.with_endpoint(endpoint.trim_end_matches('/').to_owned()),
             None => builder,
         };
         let store = builder.build().map_err(|error| refused(&name, error))?;
-        Ok(Store::in_parts(store, name))
+        Ok(Store::in_parts(store, name).waiting(self.timeout))
     }
 }
 

@@ -5,14 +5,11 @@ use std::time::Duration;
 use object_store::{BackoffConfig, ClientOptions, RetryConfig};
 use penstock_connect::config::Secret;
 
-/// Longest that one request may take.
-pub(super) const REQUEST: Duration = Duration::from_secs(30);
-
 /// Longest that a connection may take.
 pub(super) const CONNECT: Duration = Duration::from_secs(5);
 
 /// Longest that a request is tried again in place. Then the runner decides, and goes on trying.
-const RETRY: Duration = Duration::from_secs(30);
+pub(super) const RETRY: Duration = Duration::from_secs(30);
 
 /// How often a request is tried again in place.
 pub(super) const RETRIES: usize = 6;
@@ -66,11 +63,15 @@ pub(super) fn retries() -> RetryConfig {
     }
 }
 
+/// `timeout`: longest that the store may say nothing, from the start of a request to its answer and
+/// between two pieces of an answer. As a whole an answer may take longer: it may be a large object.
+///
 /// `endpoint`: the address where the store is not at its vendor's; only such a one may speak plain HTTP.
-pub(super) fn options(proxy: &Proxy, endpoint: Option<&str>) -> ClientOptions {
+pub(super) fn options(proxy: &Proxy, timeout: Duration, endpoint: Option<&str>) -> ClientOptions {
     let options = ClientOptions::new()
-        .with_timeout(REQUEST)
-        .with_connect_timeout(CONNECT)
+        .with_timeout_disabled()
+        .with_read_timeout(timeout)
+        .with_connect_timeout(CONNECT.min(timeout))
         .with_allow_http(endpoint.is_some_and(|url| url.starts_with("http://")));
     match proxy.full_url() {
         Some(url) => options.with_proxy_url(url),

@@ -1,12 +1,12 @@
 //! What stores answer when they refuse, in words that say what to do.
 
-use std::error::Error as _;
-
 use object_store::Error as StoreError;
+use object_store::client::{HttpError, HttpErrorKind};
 use penstock_connect::{Error, Retry};
 
 const ANOTHER_REGION: &str = "the bucket is in another region; correct the region";
 const NO_BUCKET: &str = "there is no such bucket; make it, or correct its name";
+const NO_ANSWER: &str = "no answer came in the time of store.timeout.ms";
 
 /// Codes of S3's, GCS's and Azure's XML answers, what they mean, and whether that may pass by itself.
 const CODES: &[(&[&str], Retry, &str)] = &[
@@ -88,6 +88,13 @@ pub(super) fn explain(name: &str, what: &str, error: StoreError) -> Error {
             source: None,
         };
     }
+    if timed_out(&error) {
+        return Error {
+            retry: Retry::Backoff,
+            message: format!("{name} {what}: {NO_ANSWER}"),
+            source: Some(Box::new(error)),
+        };
+    }
     let (retry, advice) = match &error {
         StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => {
             (Retry::Never, ": the store refuses these credentials")
@@ -105,16 +112,23 @@ pub(super) fn explain(name: &str, what: &str, error: StoreError) -> Error {
     }
 }
 
+/// The error, then what it came from, down to the first cause.
+fn causes(error: &StoreError) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    let first: &(dyn std::error::Error + 'static) = error;
+    std::iter::successors(Some(first), |error| (*error).source())
+}
+
 /// All that the error and its causes say.
 fn chain(error: &StoreError) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push('\n');
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
+    let texts: Vec<String> = causes(error).map(ToString::to_string).collect();
+    texts.join("\n")
+}
+
+/// The store was asked, and said nothing.
+fn timed_out(error: &StoreError) -> bool {
+    causes(error)
+        .filter_map(|cause| cause.downcast_ref::<HttpError>())
+        .any(|error| error.kind() == HttpErrorKind::Timeout)
 }
 
 fn between<'a>(text: &'a str, open: &str, close: &str) -> Option<&'a str> {
@@ -160,6 +174,12 @@ mod tests {
                  15 minutes; set the clock [RequestTimeTooSkewed]",
             ),
             (
+                "<Error><Code>EntityTooLarge</Code></Error>",
+                Retry::Never,
+                "s3://lake cannot be written: the object or its name is larger than the store takes; let \
+                 files end earlier (rotate.bytes) [EntityTooLarge]",
+            ),
+            (
                 "<Error><Code>SlowDown</Code></Error>\nmore",
                 Retry::Backoff,
                 "s3://lake cannot be written: Generic S3 error: Server returned non-2xx status code: \
@@ -180,6 +200,21 @@ mod tests {
         assert_eq!(
             explain("gs://lake", "cannot be written", denied).retry,
             Retry::Never
+        );
+        let silent = StoreError::Generic {
+            store: "GCS",
+            source: Box::new(HttpError::new(
+                HttpErrorKind::Timeout,
+                std::io::Error::other("operation timed out"),
+            )),
+        };
+        let silent = explain("gs://lake", "cannot be written", silent);
+        assert_eq!(
+            (silent.retry, silent.message.as_str()),
+            (
+                Retry::Backoff,
+                "gs://lake cannot be written: no answer came in the time of store.timeout.ms"
+            )
         );
         let away = StoreError::Generic {
             store: "GCS",

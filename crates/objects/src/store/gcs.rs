@@ -2,6 +2,7 @@
 
 use std::env;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use object_store::gcp::{GcpCredentialProvider, GoogleCloudStorageBuilder};
 use penstock_connect::Error;
@@ -21,6 +22,8 @@ pub struct Gcs {
     pub credentials: GcsCredentials,
     /// The way to it.
     pub proxy: Proxy,
+    /// Longest that it may say nothing.
+    pub timeout: Duration,
 }
 
 /// Who writes.
@@ -49,13 +52,14 @@ impl Gcs {
             bucket: self.bucket.clone(),
             credentials: self.provider(&name)?,
             proxy: self.proxy.full_url(),
-            timeout: client::REQUEST,
-            connect_timeout: client::CONNECT,
+            timeout: self.timeout,
+            connect_timeout: client::CONNECT.min(self.timeout),
             retries: client::RETRIES,
+            retry_for: client::RETRY,
             longest_pause: client::PAUSE,
         });
         let bucket = bucket.map_err(|error| refused(&name, error))?;
-        Ok(Store::in_parts(bucket, name))
+        Ok(Store::in_parts(bucket, name).waiting(self.timeout))
     }
 
     /// What gives the tokens of requests, if they carry any.
@@ -63,7 +67,7 @@ impl Gcs {
         let builder = GoogleCloudStorageBuilder::new()
             .with_bucket_name(&self.bucket)
             .with_retry(client::retries())
-            .with_client_options(client::options(&self.proxy, None));
+            .with_client_options(client::options(&self.proxy, self.timeout, None));
         let builder = match &self.credentials {
             GcsCredentials::Anonymous => return Ok(None),
             GcsCredentials::File(path) => {

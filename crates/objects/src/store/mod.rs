@@ -11,6 +11,7 @@ mod s3;
 use std::fmt;
 use std::path::Path as FilePath;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
 use object_store::ObjectStore;
@@ -24,6 +25,9 @@ pub use client::Proxy;
 pub use gcs::{Gcs, GcsCredentials};
 pub use s3::{S3, S3Credentials, S3Encryption, SseAlgorithm};
 
+/// How long a store that was not told otherwise is waited for before somebody is told.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// A bucket, container or directory. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
@@ -31,6 +35,7 @@ pub struct Store {
     multipart: Option<Arc<dyn MultipartStore>>,
     name: Arc<str>,
     creates_only: bool,
+    patience: Duration,
 }
 
 impl Store {
@@ -43,6 +48,7 @@ impl Store {
             multipart: Some(store),
             name: name.into(),
             creates_only: true,
+            patience: PATIENCE,
         }
     }
 
@@ -53,6 +59,7 @@ impl Store {
             multipart: None,
             name: name.into(),
             creates_only: true,
+            patience: PATIENCE,
         }
     }
 
@@ -71,6 +78,13 @@ impl Store {
     #[must_use]
     pub(crate) fn creating_only(mut self, yes: bool) -> Self {
         self.creates_only = yes;
+        self
+    }
+
+    /// Says how long one request of its client may take.
+    #[must_use]
+    pub(crate) fn waiting(mut self, patience: Duration) -> Self {
+        self.patience = patience;
         self
     }
 
@@ -123,6 +137,11 @@ impl Store {
     /// How it is called in messages: `s3://lake`.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// How long one request may take. What takes longer has been tried in vain at least once.
+    pub fn patience(&self) -> Duration {
+        self.patience
     }
 
     /// A single put can refuse to replace an object (`PutMode::Create`).

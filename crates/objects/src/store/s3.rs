@@ -1,6 +1,7 @@
 //! Amazon S3, and everything that speaks its protocol.
 
 use std::env;
+use std::time::Duration;
 
 use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
 use penstock_connect::config::Secret;
@@ -30,6 +31,8 @@ pub struct S3 {
     pub encryption: Option<S3Encryption>,
     /// The way to it.
     pub proxy: Proxy,
+    /// Longest that it may say nothing.
+    pub timeout: Duration,
     /// Whether the store knows `If-None-Match` on puts. S3 and MinIO do, some stores that speak like it
     /// do not.
     pub creates_only: bool,
@@ -115,7 +118,11 @@ impl S3 {
             .with_region(region.as_deref().unwrap_or(self.default_region))
             .with_virtual_hosted_style_request(!self.path_style)
             .with_retry(client::retries())
-            .with_client_options(client::options(&self.proxy, endpoint.as_deref()));
+            .with_client_options(client::options(
+                &self.proxy,
+                self.timeout,
+                endpoint.as_deref(),
+            ));
         if let Some(endpoint) = &endpoint {
             builder = builder.with_endpoint(self.bucket_endpoint(endpoint));
         }
@@ -126,7 +133,9 @@ impl S3 {
             builder = encrypted(builder, encryption).map_err(|error| refused(&name, error))?;
         }
         let store = builder.build().map_err(|error| refused(&name, error))?;
-        Ok(Store::in_parts(store, name).creating_only(self.creates_only))
+        Ok(Store::in_parts(store, name)
+            .creating_only(self.creates_only)
+            .waiting(self.timeout))
     }
 
     /// The endpoint with the bucket in its host's name where requests name it so.

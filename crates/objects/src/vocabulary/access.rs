@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use penstock_connect::config::Secret;
 use penstock_connect::{Error, config};
 
+use super::patience::PatienceKeys;
 use crate::store::{
     Azure, AzureCredentials, ConnectionString, Gcs, GcsCredentials, Proxy, S3, S3Credentials, Store,
 };
@@ -71,7 +72,8 @@ config! {
         /// The user that the proxy asks for.
         "proxy.user" => proxy_user: Option<String>,
         /// The password of that user.
-        "proxy.password" => proxy_password: Option<Secret>,
+        "proxy.password" => proxy_password: Option<Secret>;
+        flatten patience: PatienceKeys,
     }
 }
 
@@ -102,6 +104,7 @@ impl AccessKeys {
                 },
                 encryption: None,
                 proxy,
+                timeout: self.patience.timeout.0,
                 creates_only: true,
             }
             .store(),
@@ -117,6 +120,7 @@ impl AccessKeys {
                 },
                 endpoint: self.endpoint.clone(),
                 proxy,
+                timeout: self.patience.timeout.0,
             }
             .store(),
             Scheme::Azure => self.azure(bucket, proxy)?.store(),
@@ -146,6 +150,7 @@ impl AccessKeys {
                 (None, None) => AzureCredentials::Environment,
             },
             proxy,
+            timeout: self.patience.timeout.0,
         })
     }
 

@@ -7,6 +7,7 @@ mod classes;
 mod confluent;
 mod contents;
 mod engine;
+mod patience;
 
 pub use access::{AccessKeys, Scheme, check_pair};
 pub use aiven::{AivenKeys, OutputType, TimestampSource};
@@ -16,3 +17,4 @@ pub use classes::{
 pub use confluent::ConfluentKeys;
 pub use contents::Contents;
 pub use engine::{EngineKeys, check_part, part_bytes, schedule};
+pub use patience::PatienceKeys;
