@@ -4,6 +4,10 @@
 mod acceptance;
 mod faults;
 mod kills;
+mod late;
+mod memory;
+mod notices;
 mod once;
 mod refusals;
+mod silence;
 mod table;

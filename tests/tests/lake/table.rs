@@ -5,7 +5,7 @@ use std::path::Path;
 
 use penstock_tests::readers::{Reader, read};
 use penstock_tests::senders::Sent;
-use penstock_tests::{Bucket, Deployment, eventually};
+use penstock_tests::{Bucket, Deployment, Worker, eventually};
 use serde_json::Value;
 
 /// An export of `demo-2` in our own words, into a folder of the bucket by the export's name.
@@ -75,4 +75,39 @@ pub(crate) async fn every_event_once(bucket: &Bucket, export: &str, reader: Read
         assert_eq!(*count, 1, "{marker} in {export}");
         assert!(sent.iter().any(|(other, _)| other == marker), "{marker}");
     }
+}
+
+/// The first task of a connector, as REST shows it; `Null` while there is none.
+pub(crate) async fn task(worker: &Worker, connector: &str) -> Value {
+    let status = worker.get(&format!("/connectors/{connector}/status")).await;
+    let status: Value = status.json().await.unwrap_or_default();
+    status["tasks"][0].clone()
+}
+
+/// The trace of a task that comes to this state, once it says so much.
+pub(crate) async fn trace(worker: &Worker, connector: &str, state: &str, part: &str) -> String {
+    eventually(&format!("{connector} is {state}: {part}"), async || {
+        let task = task(worker, connector).await;
+        let trace = task["trace"].as_str().unwrap_or_default();
+        (task["state"] == state && trace.contains(part)).then(|| trace.to_owned())
+    })
+    .await
+}
+
+/// A connector has read what there was.
+pub(crate) async fn completed(worker: &Worker, connector: &str) {
+    eventually(&format!("{connector} is COMPLETED"), async || {
+        let task = task(worker, connector).await;
+        assert_ne!(task["state"], "FAILED", "{task}");
+        (task["state"] == "COMPLETED").then_some(())
+    })
+    .await;
+}
+
+/// A metric of a connector's first task; 0 where there is none.
+pub(crate) async fn metric(worker: &Worker, name: &str, connector: &str) -> f64 {
+    let metrics = worker.metrics().await;
+    let line = format!("{name}{{connector=\"{connector}\",task=\"0\"}} ");
+    let value = metrics.lines().find_map(|found| found.strip_prefix(&line));
+    value.map_or(0.0, |value| value.parse().unwrap())
 }
