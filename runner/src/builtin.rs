@@ -64,6 +64,7 @@ impl Plugins {
             .one_task("FileSource")
             .one_task("HttpSource")
             .one_task("SseSource")
+            .intake("HttpSource")
             .sink(
                 "FileSink",
                 &[

@@ -1,12 +1,13 @@
 //! Converters: record bytes to payloads and back.
 
 use bytes::Bytes;
+use penstock_connect::config::ConfigValue;
 use penstock_connect::{RecordError, Settings};
 use penstock_formats::frame::{self, SchemaRefId};
 use penstock_formats::{Encoding, Payload, SchemaKind};
 use penstock_registry::{RegistryClient, SubjectStrategy};
 
-use crate::config::ACCEPTED_CONVERTER_KEYS;
+use crate::config::{WorkerConfig, converter_keys};
 use penstock_connect::Problem;
 
 /// How keys or values of a connector lie in their topic.
@@ -70,13 +71,12 @@ impl Naming {
             }
         }
         if let Some(given) = settings.take("auto.register.schemas") {
-            match given.value().trim() {
-                "true" => {}
-                "false" => naming.auto_register = false,
-                _ => problems.push(settings.problem_at(
+            match bool::parse(given.value().trim()) {
+                Ok(auto_register) => naming.auto_register = auto_register,
+                Err(message) => problems.push(settings.problem_at(
                     given.line,
                     Some("auto.register.schemas".to_owned()),
-                    "must be true or false",
+                    message,
                 )),
             }
         }
@@ -85,43 +85,60 @@ impl Naming {
 }
 
 impl Converter {
-    /// From `key.converter` or `value.converter` and the settings below it.
+    /// From `key.converter` or `value.converter` and the settings below it. Without a class there is no
+    /// converter, and settings for one are a problem.
     pub(crate) fn parse(
         class: Option<&str>,
         mut settings: Settings,
+        worker: Option<&WorkerConfig>,
+        notes: &mut Vec<Problem>,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Self> {
+        converter_keys::take(&mut settings, worker, notes, problems);
+        let converter = match class {
+            None => None,
+            Some(class) => {
+                let found = Self::of_class(class, &mut settings, notes, problems);
+                // What stands below an unknown class cannot be told right from wrong.
+                Some(found?)
+            }
+        };
+        settings.report_unknown(converter_keys::names().chain(["schemas.enable"]), problems);
+        converter
+    }
+
+    fn of_class(
+        class: &str,
+        settings: &mut Settings,
+        notes: &mut Vec<Problem>,
         problems: &mut Vec<Problem>,
     ) -> Option<Self> {
         let schemas = settings.take("schemas.enable");
         let converter = match class {
-            None | Some("Auto") => Self::Auto,
-            Some("Avro" | "AvroConverter" | "io.confluent.connect.avro.AvroConverter") => {
+            "Auto" => Self::Auto,
+            "Avro" | "AvroConverter" | "io.confluent.connect.avro.AvroConverter" => {
                 Self::Registry(SchemaKind::Avro)
             }
-            Some(
-                "JsonSchema"
-                | "JsonSchemaConverter"
-                | "io.confluent.connect.json.JsonSchemaConverter",
-            ) => Self::Registry(SchemaKind::Json),
-            Some("Json" | "JsonConverter" | "org.apache.kafka.connect.json.JsonConverter") => {
-                let schemas = match schemas.as_ref().map(|s| s.value().trim()) {
-                    None | Some("true") => true,
-                    Some("false") => false,
-                    Some(_) => {
-                        problems.push(settings.problem("schemas.enable", "must be true or false"));
-                        return None;
-                    }
-                };
-                Self::Json { schemas }
+            "JsonSchema"
+            | "JsonSchemaConverter"
+            | "io.confluent.connect.json.JsonSchemaConverter" => Self::Registry(SchemaKind::Json),
+            "Json" | "JsonConverter" | "org.apache.kafka.connect.json.JsonConverter" => {
+                let schemas = schemas.as_ref().map_or(Ok(true), |given| {
+                    bool::parse(given.value().trim()).map_err(|message| {
+                        let key = Some("schemas.enable".to_owned());
+                        settings.problem_at(given.line, key, message)
+                    })
+                });
+                let schemas = schemas.map_err(|problem| problems.push(problem)).ok()?;
+                return Some(Self::Json { schemas });
             }
-            Some(
-                "String" | "StringConverter" | "org.apache.kafka.connect.storage.StringConverter",
-            ) => Self::Text,
-            Some(
-                "ByteArray"
-                | "ByteArrayConverter"
-                | "org.apache.kafka.connect.converters.ByteArrayConverter",
-            ) => Self::Bytes,
-            Some(other) => {
+            "String" | "StringConverter" | "org.apache.kafka.connect.storage.StringConverter" => {
+                Self::Text
+            }
+            "ByteArray"
+            | "ByteArrayConverter"
+            | "org.apache.kafka.connect.converters.ByteArrayConverter" => Self::Bytes,
+            other => {
                 let near = penstock_connect::properties::nearest(other, CONVERTERS.iter().copied());
                 let hint = near.map_or_else(
                     || format!("known are {}", CONVERTERS.join(", ")),
@@ -136,16 +153,11 @@ impl Converter {
                 return None;
             }
         };
-        for key in ACCEPTED_CONVERTER_KEYS {
-            settings.take(key);
+        if let Some(given) = schemas {
+            let key = Some("schemas.enable".to_owned());
+            let message = "has no effect: only the Json converter wraps what it writes";
+            notes.push(settings.problem_at(given.line, key, message));
         }
-        settings.report_unknown(
-            ACCEPTED_CONVERTER_KEYS
-                .iter()
-                .copied()
-                .chain(["schemas.enable"]),
-            problems,
-        );
         Some(converter)
     }
 
@@ -297,7 +309,8 @@ mod tests {
     fn converter(class: &str, settings: &[(&str, &str)]) -> Result<Converter, String> {
         let mut problems = Vec::new();
         let mut given = Settings::from_pairs("test", settings.iter().copied());
-        let converter = Converter::parse(Some(class), given.take_prefix(""), &mut problems);
+        let below = given.take_prefix("");
+        let converter = Converter::parse(Some(class), below, None, &mut Vec::new(), &mut problems);
         converter.ok_or_else(|| problems[0].to_string())
     }
 

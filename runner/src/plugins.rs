@@ -65,6 +65,8 @@ pub struct Plugins {
     single: Vec<&'static str>,
     /// Transforms that go by the topic of their records, each with the key that names another.
     by_topic: Vec<(&'static str, &'static str)>,
+    /// Classes of sources that are intakes.
+    intakes: Vec<&'static str>,
 }
 
 impl fmt::Debug for Plugins {
@@ -149,6 +151,19 @@ impl Plugins {
         self.transforms
             .iter()
             .find(|plugin| plugin.answers_to(class))
+    }
+
+    /// Says of a source that was added that it is an intake: it is not replayable and tells its senders what
+    /// becomes of their records, so that settings for rejected records mean nothing to it.
+    #[must_use]
+    pub fn intake(mut self, class: &'static str) -> Self {
+        self.intakes.push(class);
+        self
+    }
+
+    pub(crate) fn is_intake(&self, class: &str) -> bool {
+        let mut sources = self.sources.iter().filter(|p| p.answers_to(class));
+        sources.any(|source| self.intakes.contains(&source.class))
     }
 
     /// Adds a sink.

@@ -32,8 +32,15 @@ pub(crate) fn markdown(plugins: &Plugins) -> String {
     );
     out.push_str(
         "\nEach name in `transforms` has `transforms.<name>.type` and may have `transforms.<name>.predicate` and \
-         `transforms.<name>.negate`;\neach name in `predicates` has `predicates.<name>.type`. Converters take \
-         `schemas.enable` (Json) below their key.\n",
+         `transforms.<name>.negate`;\neach name in `predicates` has `predicates.<name>.type`.\n\n\
+         Below its key, the Json converter takes `schemas.enable` (`true`); Avro and JsonSchema take \
+         `key.subject.name.strategy` or\n`value.subject.name.strategy` (TopicNameStrategy, RecordNameStrategy, \
+         TopicRecordNameStrategy) and `auto.register.schemas` (`true`; `false`\nrejects records whose schema their \
+         subject does not have). A schema that has an id keeps it. `schema.registry.url` and\n`basic.auth.user.info` may \
+         stand there as in Kafka Connect's files, and have to be the worker's.\n\n\
+         `producer.override.` and `consumer.override.` before a setting of the Kafka client make it the connector's own; \
+         on an intake\n(HttpSource) the keys of `errors.` have no effect, since it refuses to its sender what it cannot \
+         process.\n",
     );
     for (heading, wanted) in [
         ("## Connectors", &["source", "sink", "pipeline"][..]),

@@ -22,8 +22,12 @@ use crate::personal::PersonalTopics;
 use crate::startup::Startup;
 use crate::tasks::task_error;
 
-/// Prefix of topics that belong to the worker itself.
-pub(crate) const INTERNAL: &str = "_penstock.";
+/// Kafka's own topics, which no pattern means.
+const KAFKAS: [&str; 3] = [
+    "__consumer_offsets",
+    "__transaction_state",
+    "__share_group_state",
+];
 
 /// The services of one worker. Plugins get what they need from here when they are built.
 pub struct Services {
@@ -195,7 +199,8 @@ impl Services {
         Ok(topics
             .into_iter()
             .map(|topic| topic.name.to_string())
-            .filter(|name| !name.starts_with('_') && pattern.is_match(name))
+            .filter(|name| pattern.is_match(name))
+            .filter(|name| !self.worker.is_internal(name) && !KAFKAS.contains(&name.as_str()))
             .filter(|name| !rejects.contains(name) && !spec.writes.contains(name))
             .collect())
     }

@@ -27,6 +27,16 @@ impl State {
         }
     }
 
+    /// What a new connector is asked to be.
+    pub(crate) fn initial(word: &str) -> Result<Self, String> {
+        match word {
+            "RUNNING" => Ok(Self::Running),
+            "PAUSED" => Ok(Self::Paused),
+            "STOPPED" => Ok(Self::Stopped),
+            other => Err(format!("must be RUNNING, PAUSED or STOPPED, not {other}")),
+        }
+    }
+
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Unassigned => "UNASSIGNED",

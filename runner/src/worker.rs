@@ -188,7 +188,7 @@ async fn open_registry(
     worker: &WorkerConfig,
 ) -> Result<(RegistryClient, Option<std::net::SocketAddr>), StartError> {
     let failed = |error: &dyn std::fmt::Display| StartError::one("schema registry", error);
-    let Some(urls) = &worker.registry_url else {
+    if worker.registry_url.is_none() {
         let listen = worker.registry_listen.0;
         let listener = tokio::net::TcpListener::bind(listen)
             .await
@@ -211,9 +211,8 @@ async fn open_registry(
         let client = RegistryClient::new(RegistryConfig::new([format!("http://{address}")]))
             .map_err(|e| failed(&e))?;
         return Ok((client, Some(address)));
-    };
-    let mut config =
-        RegistryConfig::new(urls.split(',').map(str::trim).filter(|url| !url.is_empty()));
+    }
+    let mut config = RegistryConfig::new(worker.registries());
     if let Some(info) = &worker.registry_user_info {
         let (user, password) = info.reveal().split_once(':').unwrap_or((info.reveal(), ""));
         config.auth = penstock_registry::Auth::Basic {

@@ -165,3 +165,63 @@ fn every_problem_in_every_file_is_told_at_once() {
     penstock: e.properties: cannot read it: No such file or directory (os error 2)
     "#);
 }
+
+#[test]
+fn settings_that_would_be_ignored_are_problems_or_notes() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    write("worker.properties", "data.dir=data\n");
+    write(
+        "a.properties",
+        "name=a\nconnector.class=FileSink\ntopics=demo\nfile=out/{topic}-{partition}.jsonl\n\
+         value.converter=io.confluent.connect.avro.AvroConverter\n\
+         value.converter.schema.registry.url=http://registry.example:8081\n\
+         value.converter.use.latest.version=true\nkey.converter.schemas.enable=false\n\
+         predicates=old\npredicates.old.type=RecordIsTombstone\ntransforms=x,y\n\
+         transforms.x.type=DropHeaders\ntransforms.x.headers=h\ntransforms.x.negate=true\n\
+         transforms.y.type=DropHeaders\ntransforms.y.headers=h\ntransforms.y.predicate=old\n\
+         transforms.y.negate=yes\n\
+         consumer.override.fetch.min.byts=1\nconsumer.override.session.timeout.ms=long\n\
+         producer.override.group.id=mine\n",
+    );
+    write(
+        "b.json",
+        r#"{"name": "b", "config": {"connector.class": "FileSink", "topics": ["demo"]}, "initial_state": "ON", "tasks": []}"#,
+    );
+    write(
+        "c.properties",
+        "name=c\nconnector.class=TopicPipeline\ntopics=demo\n\
+         errors.deadletterqueue.topic.name=_penstock.keys\n",
+    );
+    let output = validate(
+        dir.path(),
+        &[
+            "worker.properties",
+            "a.properties",
+            "b.json",
+            "c.properties",
+        ],
+    );
+    assert_eq!(output.status.code(), Some(1));
+    insta::assert_snapshot!(stderr(&output), @"");
+    write(
+        "fine.json",
+        r#"{"name": "fine", "initial_state": "STOPPED", "config": {
+            "connector.class": "FileSink", "topics": "demo", "file": "out/{topic}-{partition}.jsonl",
+            "value.converter": "AvroConverter", "value.converter.schemas.enable": false,
+            "value.converter.schema.registry.url": "http://localhost:8081",
+            "value.converter.enhanced.avro.schema.support": true,
+            "consumer.override.max.poll.interval.ms": 600000, "admin.override.client.id": "x",
+            "producer.override.transactional.id": "mine"}}"#,
+    );
+    write(
+        "intake.properties",
+        "name=intake\nconnector.class=io.penstock.HttpSource\ntopic=demo\nerrors.tolerance=all\n",
+    );
+    let output = validate(
+        dir.path(),
+        &["worker.properties", "fine.json", "intake.properties"],
+    );
+    assert!(output.status.success(), "{}", stderr(&output));
+    insta::assert_snapshot!(String::from_utf8(output.stdout).unwrap(), @"");
+}

@@ -133,6 +133,16 @@ impl Worker {
             .unwrap_or_else(|error| panic!("{error}"))
     }
 
+    /// Stops the worker as a terminal does at Ctrl-C, with SIGINT.
+    ///
+    /// # Panics
+    /// When it does not stop in time.
+    pub fn interrupt(mut self) -> ExitStatus {
+        self.process
+            .interrupt(STOP_LIMIT)
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
     /// Kills the worker with SIGKILL.
     pub fn kill(mut self) {
         self.process.kill();

@@ -112,8 +112,24 @@ on_both_brokers! {
         let _ = deployment.ask(&["delete", "stream", "demo-0-1"]);
         let streams = parsed(&deployment.ask(&["list", "streams", "-o", "json"]));
         assert!(!names(&streams, "name").contains(&"demo-0-1".to_owned()), "{streams}");
-        let _ = deployment.ask(&["delete", "contract", "shop/orders/2.0.0"]);
-        let errors = refused(&deployment, &["get", "contract", "shop/orders/2.0.0"]);
+        // A contract that events may name stays, and with it what it says is personal.
+        let errors = refused(&deployment, &["delete", "contract", "shop/orders/2.0.0"]);
+        assert!(errors.contains("ACTIVE") && errors.contains("ARCHIVED"), "{errors}");
+        deployment.write("later/contract.json", &CONTRACT.replace(", \"customer/emails\": 1", ""));
+        let errors = refused(&deployment, &["create", "contract", "later/contract.json"]);
+        assert!(errors.contains("only its state may change"), "{errors}");
+        deployment.write("later/contract.json", &CONTRACT.replace("ACTIVE", "ARCHIVED"));
+        let _ = deployment.ask(&["create", "contract", "later/contract.json"]);
+        let contract = parsed(&deployment.ask(&["get", "contract", "shop/orders/2.0.0"]));
+        assert_eq!(contract["state"], "ARCHIVED");
+        let errors = refused(&deployment, &["delete", "contract", "shop/orders/2.0.0"]);
+        assert!(errors.contains("ARCHIVED"), "{errors}");
+        // One that is being written may go.
+        let draft = CONTRACT.replace("ACTIVE", "DRAFT").replace("2.0.0", "3.0.0");
+        deployment.write("later/contract.json", &draft);
+        let _ = deployment.ask(&["create", "contract", "later/contract.json"]);
+        let _ = deployment.ask(&["delete", "contract", "shop/orders/3.0.0"]);
+        let errors = refused(&deployment, &["get", "contract", "shop/orders/3.0.0"]);
         assert!(errors.contains("there is no contract"), "{errors}");
         // A contract of a file stays the file's.
         let errors = refused(&deployment, &["delete", "contract", "streammachine/example/1.3.0"]);
@@ -132,7 +148,11 @@ on_both_brokers! {
         for (arguments, reason) in [
             (&["create", "stream", "demo"][..], "exists already"),
             (&["create", "stream", "--derived-from", "nowhere", "--levels", "2"], "no stream nowhere"),
-            (&["create", "stream", "_penstock.mine"], "the worker's own"),
+            (&["create", "stream", "_penstock.mine"], "belongs to the worker itself"),
+            (
+                &["create", "stream", "_penstock.keys", "--derived-from", "demo", "--levels", "2"],
+                "belongs to the worker itself",
+            ),
             (&["get", "stream", "nowhere"], "no stream nowhere"),
             (&["keys", "export", "--stream", "demo"], "--reveal"),
             (&["dead-letters", "demo"], "--reveal"),

@@ -131,7 +131,19 @@ impl Process {
     /// # Errors
     /// [`Error::Other`] when it still runs after `limit`; it is killed then.
     pub fn stop(&mut self, limit: Duration) -> Result<ExitStatus> {
-        signal_group(self.child.id(), Signal::TERM);
+        self.end("SIGTERM", Signal::TERM, limit)
+    }
+
+    /// As [`Process::stop`], as a terminal asks (SIGINT).
+    ///
+    /// # Errors
+    /// As [`Process::stop`].
+    pub fn interrupt(&mut self, limit: Duration) -> Result<ExitStatus> {
+        self.end("SIGINT", Signal::INT, limit)
+    }
+
+    fn end(&mut self, name: &str, signal: Signal, limit: Duration) -> Result<ExitStatus> {
+        signal_group(self.child.id(), signal);
         let start = Instant::now();
         loop {
             if let Ok(Some(status)) = self.child.try_wait() {
@@ -141,7 +153,7 @@ impl Process {
             if start.elapsed() > limit {
                 self.kill();
                 return Err(Error::Other(format!(
-                    "{} did not stop within {} s of SIGTERM; its log is {}, which ends:\n{}",
+                    "{} did not stop within {} s of {name}; its log is {}, which ends:\n{}",
                     self.name,
                     limit.as_secs(),
                     self.log.display(),

@@ -2,13 +2,12 @@
 //!
 //! A browser lets any page connect to any WebSocket, so without a check every page that a user opens
 //! could read the user's streams. A page's origin has to be listed, or be the very host that it
-//! connects to. The latter counts only for `localhost` and IP addresses: a name could be made to point
-//! here by whoever owns it.
+//! connects to (see [`penstock_listen::origin`]).
 
 use std::collections::HashSet;
-use std::net::IpAddr;
 
 use axum::http::{HeaderMap, StatusCode, header};
+use penstock_listen::origin::is_own;
 use sha2::{Digest, Sha256};
 
 /// The rules for viewers.
@@ -66,23 +65,6 @@ impl Admission {
             .iter()
             .any(|listed| listed.eq_ignore_ascii_case(origin))
     }
-}
-
-/// Whether the page comes from the host that it connects to, and that host cannot be feigned.
-fn is_own(origin: &str, host: &str) -> bool {
-    let Some((_scheme, origin_host)) = origin.split_once("://") else {
-        return false;
-    };
-    origin_host.eq_ignore_ascii_case(host) && is_literal(host)
-}
-
-/// `localhost` or an IP address, with or without a port.
-fn is_literal(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
-    };
-    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&[u8]> {

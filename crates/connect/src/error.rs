@@ -95,6 +95,8 @@ pub enum RecordErrorKind {
     Key,
     /// The record is larger than its destination takes.
     TooLarge,
+    /// The record is for a topic that takes no records of connectors.
+    Topic,
 }
 
 impl RecordErrorKind {
@@ -108,6 +110,7 @@ impl RecordErrorKind {
             Self::Field => "field",
             Self::Key => "key",
             Self::TooLarge => "too_large",
+            Self::Topic => "topic",
         }
     }
 
@@ -119,6 +122,7 @@ impl RecordErrorKind {
                 "org.apache.kafka.connect.errors.ConnectException"
             }
             Self::TooLarge => "org.apache.kafka.common.errors.RecordTooLargeException",
+            Self::Topic => "org.apache.kafka.common.errors.InvalidTopicException",
         }
     }
 }

@@ -273,6 +273,15 @@ impl Settings {
     }
 }
 
+/// Whether a value is one reference to a secret and nothing else.
+pub fn is_reference(written: &str) -> bool {
+    #[allow(clippy::expect_used, reason = "the pattern is a literal")]
+    static WHOLE: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"^\$\{(env|file|directory):[^}]+\}$").expect("the pattern compiles")
+    });
+    WHOLE.is_match(written.trim())
+}
+
 /// The candidate nearest to `word`, if one is near enough to be what was meant.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
@@ -401,6 +410,21 @@ mod tests {
         assert_eq!(settings.get("c").unwrap().value(), "${year}");
         assert!(!format!("{settings:?}").contains("s3cret"));
         assert!(settings.written()["a"].starts_with("${directory:"));
+    }
+
+    #[test]
+    fn a_reference_stands_alone() {
+        for (written, whole) in [
+            ("${env:PASSWORD}", true),
+            (" ${file:/run/secrets.properties:password} ", true),
+            ("${env:USER}:literal", false),
+            ("${env:USER}:${env:PASSWORD}", false),
+            ("${year}", false),
+            ("${env:", false),
+            ("literal", false),
+        ] {
+            assert_eq!(is_reference(written), whole, "{written}");
+        }
     }
 
     #[test]

@@ -101,6 +101,14 @@ impl Contracts {
         by_ref.values().cloned().collect()
     }
 
+    /// Whether [`put`](Self::put) would take this contract now.
+    pub fn check(&self, contract: &Contract) -> Result<(), ChangeError> {
+        match self.get(contract.reference.as_str()) {
+            Some(current) => allowed(&current, contract),
+            None => Ok(()),
+        }
+    }
+
     /// Adds a contract, or replaces the one of the same reference as far as its state allows.
     pub fn put(&self, contract: Contract) -> Result<Arc<Contract>, ChangeError> {
         let mut by_ref = self.by_ref.write().unwrap_or_else(PoisonError::into_inner);

@@ -1,5 +1,6 @@
 //! What the HTTP listeners of a worker share.
 
+pub mod origin;
 mod refusal;
 
 pub use refusal::hear_out;

@@ -1,9 +1,12 @@
 //! `penstock keys export` and `penstock dead-letters`: secrets in the clear, only with `--reveal`.
 
+use std::io::{BufWriter, ErrorKind, Write};
+
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::Value;
 
-use super::client::Client;
+use super::client::{Client, Lines};
+use super::resources::segment;
 use super::{CliError, CliResult, output};
 
 /// `keys …`.
@@ -43,21 +46,55 @@ impl Keys {
                     .to_owned(),
             ));
         }
-        let path = format!("/streams/{}/keys?reveal=true", export.stream);
-        let lines = client.text(reqwest::Method::GET, &path, None).await?;
-        if export.format == KeyFormat::Jsonl {
-            output::line(lines.trim_end());
-            return Ok(());
+        let path = format!("/streams/{}/keys?reveal=true", segment(&export.stream));
+        let mut lines = client.lines(&path).await?;
+        let mut out = BufWriter::new(std::io::stdout());
+        match print(&mut lines, export.format, &mut out).await {
+            // A reader that has gone away (`| head`) is no error.
+            Err(Ended::Reader(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            Err(Ended::Reader(error)) => Err(CliError(format!("cannot print the keys: {error}"))),
+            Err(Ended::Worker(error)) => Err(CliError(format!(
+                "{}; the keys that were printed are not all",
+                error.0
+            ))),
+            Ok(()) => Ok(()),
         }
-        output::line("keyLink,encryptionKey,expiresAt");
-        for line in lines.lines() {
-            let key: Value = serde_json::from_str(line)?;
-            let keyset = key["encryptionKey"].to_string();
-            let link = key["keyLink"].as_str().unwrap_or_default();
-            output::line(&format!("{link},{},{}", quoted(&keyset), key["expiresAt"]));
-        }
-        Ok(())
     }
+}
+
+/// Why an export ended early.
+enum Ended {
+    Reader(std::io::Error),
+    Worker(CliError),
+}
+
+/// Prints keys as they come.
+async fn print(lines: &mut Lines, format: KeyFormat, out: &mut impl Write) -> Result<(), Ended> {
+    if format == KeyFormat::Csv {
+        writeln!(out, "keyLink,encryptionKey,expiresAt").map_err(Ended::Reader)?;
+    }
+    loop {
+        let line = match lines.next().await {
+            Ok(Some(line)) => line,
+            ended => {
+                // What came before an error is of use, too.
+                out.flush().map_err(Ended::Reader)?;
+                return ended.map(|_| ()).map_err(Ended::Worker);
+            }
+        };
+        let row = match format {
+            KeyFormat::Jsonl => line,
+            KeyFormat::Csv => csv(&line).map_err(Ended::Worker)?,
+        };
+        writeln!(out, "{row}").map_err(Ended::Reader)?;
+    }
+}
+
+fn csv(line: &str) -> Result<String, CliError> {
+    let key: Value = serde_json::from_str(line)?;
+    let keyset = key["encryptionKey"].to_string();
+    let link = key["keyLink"].as_str().unwrap_or_default();
+    Ok(format!("{link},{},{}", quoted(&keyset), key["expiresAt"]))
 }
 
 /// A CSV field in quotes (RFC 4180).
@@ -84,7 +121,10 @@ impl DeadLetters {
             ));
         }
         let letters = client
-            .get(&format!("/dead-letters/{}?reveal=true", self.topic))
+            .get(&format!(
+                "/dead-letters/{}?reveal=true",
+                segment(&self.topic)
+            ))
             .await?;
         for letter in letters.as_array().into_iter().flatten() {
             output::line(&letter.to_string());

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use penstock_connect::Settings;
 use serde_json::{Value, json};
 
 use super::client::Client;
@@ -35,7 +34,7 @@ pub(super) enum Create {
         /// The contract.
         file: PathBuf,
     },
-    /// A connector from a properties file.
+    /// A connector from a properties or JSON file.
     Connector {
         /// The connector's settings.
         file: String,
@@ -96,16 +95,18 @@ impl Create {
                 output::rows(format, &serde_json::from_str(&answer)?, CONTRACT);
             }
             Self::Connector { file } => {
-                let text = read(&PathBuf::from(&file))?;
-                let settings = Settings::parse(&file, &text).map_err(super::validate::report)?;
+                let (settings, initial) =
+                    crate::config::read(&file).map_err(super::validate::report)?;
                 let config: BTreeMap<String, String> = settings.written();
                 let name = config
                     .get("name")
                     .cloned()
                     .ok_or_else(|| CliError(format!("{file}: name is missing")))?;
-                client
-                    .post("/connectors", &json!({"name": name, "config": config}))
-                    .await?;
+                let mut body = json!({"name": name, "config": config});
+                if let Some(initial) = initial {
+                    body["initial_state"] = initial.as_str().into();
+                }
+                client.post("/connectors", &body).await?;
                 show_connector(client, format, &name).await?;
             }
         }

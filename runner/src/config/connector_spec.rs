@@ -3,23 +3,25 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use penstock_connect::config::ConfigValue;
 use penstock_connect::{Config, Problem, Settings};
 use regex::Regex;
 
 use super::connector::ACCEPTED_PREFIXES;
 use super::files::{accept, common_keys};
-use super::{ConnectorConfig, Until};
+use super::overrides::Overrides;
+use super::{ConnectorConfig, Until, WorkerConfig, secrets};
 use crate::converters::{Converter, Naming};
 use crate::plugins::{Kind, Plugins};
-
-/// What stands in REST's answers in place of a secret.
-pub(crate) const HIDDEN: &str = "[hidden]";
+use crate::status::State;
 
 /// A checked connector.
 #[derive(Clone, Debug)]
 pub(crate) struct ConnectorSpec {
     pub(crate) common: Arc<ConnectorConfig>,
     pub(crate) kind: Kind,
+    /// What its file asks it to be at first.
+    pub(crate) initial: State,
     /// How many tasks it has: `tasks.max`, or fewer if it has no use for more.
     pub(crate) tasks: usize,
     /// Everything that was given, for REST and for storing.
@@ -43,6 +45,12 @@ pub(crate) struct ConnectorSpec {
     pub(crate) consumer_overrides: BTreeMap<String, String>,
 }
 
+/// Keys that mean nothing to an intake, whose senders learn at once what becomes of their events.
+const ON_INTAKES: &[(&str, &str)] = &[(
+    "errors.",
+    "an intake refuses to its sender what it cannot process, and sets nothing aside",
+)];
+
 /// A transform of a connector.
 #[derive(Clone, Debug)]
 pub(crate) struct TransformSpec {
@@ -55,20 +63,24 @@ pub(crate) struct TransformSpec {
 
 impl ConnectorSpec {
     /// Parses and checks everything that can be checked without connecting. References must be
-    /// resolved.
+    /// resolved. Without a `worker`, whose file has problems then, what has to agree with it is left out.
     pub(crate) fn parse(
         given: Settings,
+        worker: Option<&WorkerConfig>,
         plugins: &Plugins,
         notes: &mut Vec<Problem>,
     ) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut rest = given.clone();
         accept(&mut rest, &[], ACCEPTED_PREFIXES, notes);
+        if given
+            .get("connector.class")
+            .is_some_and(|class| plugins.is_intake(class.value()))
+        {
+            accept(&mut rest, &[], ON_INTAKES, notes);
+        }
         let common = read_common(&mut rest, &mut problems);
-        let mut producer_overrides = overrides(&mut rest, "producer.override.");
-        producer_overrides.remove("transactional.id");
-        let consumer_overrides = overrides(&mut rest, "consumer.override.");
-        let _ = rest.take_prefix("admin.override.");
+        let overrides = Overrides::take(&mut rest, notes, &mut problems);
         let Some(common) = common else {
             return Err(problems);
         };
@@ -84,7 +96,7 @@ impl ConnectorSpec {
             let mut settings = rest.take_prefix(&format!("{key}."));
             let naming = Naming::take(&mut settings, &mut problems);
             (
-                class.and_then(|class| Converter::parse(Some(class), settings, &mut problems)),
+                Converter::parse(class, settings, worker, notes, &mut problems),
                 naming,
             )
         };
@@ -122,6 +134,7 @@ impl ConnectorSpec {
                 tasks: plugins.tasks_of(&common.class, common.tasks_max),
                 common: Arc::new(common),
                 kind,
+                initial: State::Running,
                 settings: given,
                 plugin: rest,
                 transforms,
@@ -130,11 +143,11 @@ impl ConnectorSpec {
                 value_converter,
                 key_naming,
                 value_naming,
-                producer_overrides,
-                consumer_overrides,
+                producer_overrides: overrides.producer,
+                consumer_overrides: overrides.consumer,
             };
             spec.writes = plugins.written_topics(&spec);
-            return spec.check_loops();
+            return spec.check_written(worker);
         }
         Err(problems)
     }
@@ -147,17 +160,20 @@ impl ConnectorSpec {
             .flatten()
     }
 
-    /// A connector that reads what it writes would never come to an end.
-    fn check_loops(self) -> Result<Self, Vec<Problem>> {
+    /// A connector that reads what it writes would never come to an end, and one that writes into the
+    /// worker's own topics would spoil them for all workers.
+    fn check_written(self, worker: Option<&WorkerConfig>) -> Result<Self, Vec<Problem>> {
         let reads = &self.common.topics.0;
-        let written = self.writes.iter().chain(self.reject_topics());
-        let problems: Vec<Problem> = written
-            .filter(|topic| reads.contains(topic))
-            .map(|topic| {
+        let mut problems = Vec::new();
+        for topic in self.writes.iter().chain(self.reject_topics()) {
+            if worker.is_some_and(|worker| worker.is_internal(topic)) {
+                let message = format!("{topic} belongs to the worker itself: choose another topic");
+                problems.push(self.settings.problem(&self.key_naming(topic), message));
+            } else if reads.contains(topic) {
                 let message = format!("names {topic}, which the connector itself writes");
-                self.settings.problem("topics", message)
-            })
-            .collect();
+                problems.push(self.settings.problem("topics", message));
+            }
+        }
         if problems.is_empty() {
             Ok(self)
         } else {
@@ -165,21 +181,27 @@ impl ConnectorSpec {
         }
     }
 
+    /// The key that names a topic, among those that say what the connector writes.
+    fn key_naming(&self, topic: &str) -> String {
+        let written = self
+            .settings
+            .keys()
+            .filter(|key| !key.starts_with("topics"));
+        let names = |key: &&str| {
+            let value = self.settings.get(key).map_or("", |setting| setting.value());
+            value.split(',').any(|name| name.trim() == topic)
+        };
+        written
+            .into_iter()
+            .find(names)
+            .unwrap_or("connector.class")
+            .to_owned()
+    }
+
     /// The settings as REST shows them: what was written, with literal secrets hidden.
     pub(crate) fn shown(&self, plugins: &Plugins) -> BTreeMap<String, String> {
         let mut shown = self.settings.written();
-        for key in plugins.secret_keys(self) {
-            if let Some(value) = shown.get_mut(&key)
-                && !value.starts_with("${")
-            {
-                HIDDEN.clone_into(value);
-            }
-        }
-        for (key, value) in &mut shown {
-            if looks_secret(key) && !value.starts_with("${") {
-                HIDDEN.clone_into(value);
-            }
-        }
+        secrets::hide(&mut shown, &plugins.secret_keys(self));
         shown
     }
 }
@@ -210,32 +232,6 @@ fn whole_name(pattern: &Regex) -> Regex {
     // Anchors around a pattern that compiles compile, up to the size limit of patterns: then the
     // pattern itself is the best there is.
     Regex::new(&format!("^(?:{})$", pattern.as_str())).unwrap_or_else(|_| pattern.clone())
-}
-
-/// Keys whose values are hidden whatever plugin they belong to.
-fn looks_secret(key: &str) -> bool {
-    [
-        "password",
-        "secret",
-        "token",
-        "jaas",
-        "user.info",
-        "credentials.json",
-    ]
-    .iter()
-    .any(|word| key.contains(word))
-}
-
-fn overrides(settings: &mut Settings, prefix: &str) -> BTreeMap<String, String> {
-    let mut scoped = settings.take_prefix(prefix);
-    let keys: Vec<String> = scoped.keys().map(str::to_owned).collect();
-    keys.into_iter()
-        .filter_map(|key| {
-            scoped
-                .take(&key)
-                .map(|setting| (key, setting.value().to_owned()))
-        })
-        .collect()
 }
 
 fn check_topics(
@@ -300,16 +296,7 @@ fn transforms(
                 .push(given.problem("transforms", format!("transforms.{name}.type is missing")));
             continue;
         };
-        let predicate = scoped.take("predicate");
-        let negate = scoped
-            .take("negate")
-            .is_some_and(|negate| negate.value().trim() == "true");
-        if let Some(predicate) = &predicate
-            && !predicates.contains_key(predicate.value())
-        {
-            let message = format!("predicates does not name {}", predicate.value());
-            problems.push(scoped.problem_at(predicate.line, Some("predicate".to_owned()), message));
-        }
+        let predicate = predicate(&mut scoped, predicates, problems);
         if let Err(found) = plugins.check_transform(class.value(), class.line, scoped.clone()) {
             problems.extend(found);
         }
@@ -317,10 +304,40 @@ fn transforms(
             name: name.clone(),
             class: class.value().to_owned(),
             settings: scoped,
-            predicate: predicate.map(|predicate| (predicate.value().to_owned(), negate)),
+            predicate,
         });
     }
     transforms
+}
+
+/// Takes `predicate` and `negate` out of a transform's settings.
+fn predicate(
+    scoped: &mut Settings,
+    predicates: &BTreeMap<String, (String, Settings)>,
+    problems: &mut Vec<Problem>,
+) -> Option<(String, bool)> {
+    let mut report = |scoped: &Settings, line, key: &str, message: String| {
+        problems.push(scoped.problem_at(line, Some(key.to_owned()), message));
+    };
+    let predicate = scoped.take("predicate");
+    let mut negate = false;
+    if let Some(given) = scoped.take("negate") {
+        match bool::parse(given.value().trim()) {
+            Ok(value) => negate = value,
+            Err(message) => report(scoped, given.line, "negate", message),
+        }
+        if predicate.is_none() {
+            let message = "turns a predicate round, and the transform has none".to_owned();
+            report(scoped, given.line, "negate", message);
+        }
+    }
+    let given = predicate?;
+    let name = given.value();
+    if !predicates.contains_key(name) {
+        let message = format!("predicates does not name {name}");
+        report(scoped, given.line, "predicate", message);
+    }
+    Some((name.to_owned(), negate))
 }
 
 #[cfg(test)]
@@ -355,7 +372,7 @@ mod tests {
             ];
             pairs.extend(more);
             let settings = Settings::from_pairs("p.properties", pairs);
-            ConnectorSpec::parse(settings, &Plugins::builtin(), &mut Vec::new())
+            ConnectorSpec::parse(settings, None, &Plugins::builtin(), &mut Vec::new())
         };
         let consent = [
             ("transforms", "encrypt,consent"),
@@ -393,6 +410,45 @@ mod tests {
     }
 
     #[test]
+    fn secrets_are_hidden_unless_they_are_references_as_a_whole() {
+        let plugins = Plugins::builtin();
+        let pem = "-----BEGIN PRIVATE KEY----- MIIEvQ== -----END PRIVATE KEY-----";
+        let certificate = "-----BEGIN CERTIFICATE----- MIIEvQ== -----END CERTIFICATE-----";
+        let login = "org.apache.kafka.common.security.plain.PlainLoginModule required username=\"u\" \
+                     password=\"${env:NOT_ALL}-literal\";";
+        let pairs = [
+            ("name", "p"),
+            ("connector.class", "TopicPipeline"),
+            ("topics", "a"),
+            ("producer.override.ssl.keystore.key", pem),
+            (
+                "producer.override.ssl.keystore.certificate.chain",
+                certificate,
+            ),
+            ("consumer.override.ssl.key.password", "literal"),
+            ("consumer.override.sasl.jaas.config", login),
+            ("producer.override.ssl.key.password", "${env:KEY_PASSWORD}"),
+        ];
+        let settings = Settings::from_pairs("p.properties", pairs);
+        let spec = ConnectorSpec::parse(settings, None, &plugins, &mut Vec::new()).unwrap();
+        let shown = spec.shown(&plugins);
+        let differing: Vec<&str> = pairs
+            .into_iter()
+            .filter(|(key, value)| shown[*key] != *value)
+            .map(|(key, _)| key)
+            .collect();
+        assert_eq!(
+            differing,
+            [
+                "producer.override.ssl.keystore.key",
+                "consumer.override.ssl.key.password",
+                "consumer.override.sasl.jaas.config",
+            ]
+        );
+        assert!(differing.iter().all(|key| shown[*key] == secrets::HIDDEN));
+    }
+
+    #[test]
     fn a_connector_that_reads_its_own_dead_letters_is_refused() {
         let pairs = [
             ("name", "p"),
@@ -401,7 +457,7 @@ mod tests {
             ("errors.deadletterqueue.topic.name", "a-dlq"),
         ];
         let settings = Settings::from_pairs("p.properties", pairs);
-        let parsed = ConnectorSpec::parse(settings, &Plugins::builtin(), &mut Vec::new());
+        let parsed = ConnectorSpec::parse(settings, None, &Plugins::builtin(), &mut Vec::new());
         assert_eq!(
             parsed.unwrap_err()[0].to_string(),
             "p.properties: topics: names a-dlq, which the connector itself writes"

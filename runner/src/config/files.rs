@@ -9,10 +9,11 @@ use penstock_connect::properties::nearest;
 use penstock_connect::{Config, Problem, Settings};
 
 use super::worker::{ACCEPTED, ACCEPTED_PREFIXES};
-use super::{ConnectorConfig, ConnectorSpec, WorkerConfig};
+use super::{ConnectorConfig, ConnectorSpec, WorkerConfig, json_file};
 use crate::converters::{Converter, Converters};
 use crate::memory::Shares;
 use crate::plugins::Plugins;
+use crate::status::State;
 
 /// What the files say.
 #[derive(Debug)]
@@ -39,9 +40,9 @@ pub(crate) fn load(files: &[String], plugins: &Plugins) -> Result<Loaded, Vec<Pr
             continue;
         }
         match read(file) {
-            Ok(mut settings) => {
+            Ok((mut settings, initial)) => {
                 problems.extend(settings.resolve());
-                parsed.push(settings);
+                parsed.push((settings, initial));
             }
             Err(found) => problems.extend(found),
         }
@@ -49,11 +50,13 @@ pub(crate) fn load(files: &[String], plugins: &Plugins) -> Result<Loaded, Vec<Pr
     let mut parsed = parsed.into_iter();
     let worker = parsed
         .next()
-        .and_then(|settings| read_worker(settings, &mut notes, &mut problems));
+        .and_then(|(settings, _)| read_worker(settings, &mut notes, &mut problems));
+    let config = worker.as_ref().map(|(config, ..)| config);
     let mut connectors: Vec<ConnectorSpec> = Vec::new();
-    for settings in parsed {
-        match ConnectorSpec::parse(settings, plugins, &mut notes) {
-            Ok(spec) => {
+    for (settings, initial) in parsed {
+        match ConnectorSpec::parse(settings, config, plugins, &mut notes) {
+            Ok(mut spec) => {
+                spec.initial = initial.unwrap_or(State::Running);
                 if let Some(other) = connectors
                     .iter()
                     .find(|other| other.common.name == spec.common.name)
@@ -109,13 +112,14 @@ fn in_order(mut problems: Vec<Problem>, files: &[String]) -> Vec<Problem> {
 
 /// The worker's configuration alone, if the first file has a usable one.
 pub(crate) fn worker_alone(files: &[String]) -> Option<WorkerConfig> {
-    let mut settings = read(files.first()?).ok()?;
+    let (mut settings, _) = read(files.first()?).ok()?;
     settings.resolve();
     WorkerConfig::read(&mut settings, &mut Vec::new())
 }
 
-/// Reads a properties file, or JSON: flat, or `{"name":…,"config":{…}}` as Kafka Connect's REST takes it.
-fn read(file: &str) -> Result<Settings, Vec<Problem>> {
+/// Reads a properties file or a JSON one, which may name the state that its connector begins in.
+/// References are not resolved.
+pub(crate) fn read(file: &str) -> Result<(Settings, Option<State>), Vec<Problem>> {
     let problem = |line, message: String| {
         vec![Problem {
             file: file.into(),
@@ -134,49 +138,10 @@ fn read(file: &str) -> Result<Settings, Vec<Problem>> {
             + 1;
         problem(line, "is not UTF-8".to_owned())
     })?;
-    if !file.ends_with(".json") {
-        return Settings::parse(file, &text);
+    if file.ends_with(".json") {
+        return json_file::parse(file, &text);
     }
-    let json: serde_json::Value = serde_json::from_str(&text)
-        .map_err(|error| problem(error.line(), format!("not JSON: {error}")))?;
-    settings_from_json(file, &json).map_err(|message| problem(0, message))
-}
-
-/// Settings from `{"name":…,"config":{…}}` or from the flat map alone.
-pub(crate) fn settings_from_json(
-    label: &str,
-    json: &serde_json::Value,
-) -> Result<Settings, String> {
-    let config = json.get("config").unwrap_or(json);
-    let Some(map) = config.as_object() else {
-        return Err("must be a JSON object of settings, or {\"name\":…,\"config\":{…}}".to_owned());
-    };
-    let mut pairs = BTreeMap::new();
-    for (key, value) in map {
-        let value = match value {
-            serde_json::Value::String(text) => text.clone(),
-            serde_json::Value::Bool(_) | serde_json::Value::Number(_) => value.to_string(),
-            _ => return Err(format!("{key}: must be a text, a number or a boolean")),
-        };
-        pairs.insert(key.clone(), value);
-    }
-    if let Some(name) = json
-        .get("config")
-        .and(json.get("name"))
-        .and_then(serde_json::Value::as_str)
-    {
-        match pairs.get("name") {
-            Some(other) if other != name => {
-                return Err(format!(
-                    "name is {name:?} outside of config and {other:?} in it"
-                ));
-            }
-            _ => {
-                pairs.insert("name".to_owned(), name.to_owned());
-            }
-        }
-    }
-    Ok(Settings::from_pairs(label, pairs))
+    Settings::parse(file, &text).map(|settings| (settings, None))
 }
 
 fn read_worker(
@@ -191,11 +156,11 @@ fn read_worker(
     }
     accept(&mut settings, ACCEPTED, ACCEPTED_PREFIXES, notes);
     let config = WorkerConfig::read(&mut settings, problems);
+    let given = config.as_ref();
     let mut converter = |key: &str, class: Option<&str>| {
         let below = settings.take_prefix(&format!("{key}."));
-        class.and_then(|class| Converter::parse(Some(class), below, problems))
+        Converter::parse(class, below, given, notes, problems)
     };
-    let given = config.as_ref();
     let converters = (
         converter(
             "key.converter",

@@ -3,22 +3,15 @@
 
 mod connector;
 mod connector_spec;
+pub(crate) mod converter_keys;
 mod files;
+mod json_file;
+mod overrides;
+mod secrets;
 mod worker;
 
 pub(crate) use connector::{ConnectorConfig, RawEvent, Seal, Tolerance, Until};
-pub(crate) use connector_spec::{ConnectorSpec, HIDDEN, TransformSpec};
-pub(crate) use files::{Loaded, load, worker_alone};
+pub(crate) use connector_spec::{ConnectorSpec, TransformSpec};
+pub(crate) use files::{Loaded, load, read, worker_alone};
+pub(crate) use secrets::HIDDEN;
 pub(crate) use worker::WorkerConfig;
-
-/// Keys below a converter that are known elsewhere or mean nothing here.
-pub(crate) const ACCEPTED_CONVERTER_KEYS: &[&str] = &[
-    "schema.registry.url",
-    "basic.auth.credentials.source",
-    "basic.auth.user.info",
-    "use.latest.version",
-    "schemas.cache.size",
-    "schemas.cache.config",
-    "enhanced.avro.schema.support",
-    "connect.meta.data",
-];

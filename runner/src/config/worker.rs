@@ -1,6 +1,8 @@
 //! The worker's own keys.
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use penstock_connect::config;
 use penstock_connect::config::{ByteSize, ListenAddress, Millis, Secret};
@@ -37,13 +39,15 @@ config! {
         "keys.partitions" => keys_partitions: i32 = "8",
         /// Age after which the key of a key-field value is replaced.
         "keys.window.ms" => keys_window: Millis = "86400000",
+        /// How long a key is kept once its window is over, at least an hour; then it counts as erased, and nobody can decrypt what it encrypted. Without it keys are kept until they are erased.
+        "keys.retention.ms" => keys_retention: Option<Millis>,
         /// Cipher for personal fields: `AES256_SIV` (Tink's format) or `AES256_GCM_SIV`.
         "keys.cipher" => keys_cipher: String = "AES256_SIV",
-        /// File with the key-encryption key (32 bytes in base64). On the embedded broker it is made at the first start; on Kafka it has to be given.
+        /// File with the key-encryption key (32 bytes in base64), readable by its owner only. On the embedded broker it is made while there are no keys yet, and lies in `data.dir` if this is not given; on Kafka it has to be there.
         "keys.kek.file" => keys_kek_file: Option<PathBuf>,
         /// The key-encryption key itself (32 bytes in base64), as a reference to a secret. Without it and `keys.kek.file` the environment variable PENSTOCK_KEK is used, if it is set.
         "keys.kek" => keys_kek: Option<Secret>,
-        /// Bearer token that requests for keys and opened dead letters have to carry. Without it only requests from the worker's own machine are answered.
+        /// Bearer token that requests for keys and opened dead letters have to carry. Without it only programs on the worker's own machine are answered, not through a proxy.
         "rest.reveal.token" => reveal_token: Option<Secret>,
         /// Bytes that records in flight may take in the whole worker; queues and caches are sized from it.
         "memory.budget" => memory_budget: ByteSize = "256mb",
@@ -70,10 +74,50 @@ config! {
     }
 }
 
+/// Prefix of topics that belong to the worker itself.
+const INTERNAL: &str = "_penstock.";
+
+impl WorkerConfig {
+    /// Whether a topic belongs to the worker itself: its records are of one form, which readers rely on.
+    pub(crate) fn is_internal(&self, topic: &str) -> bool {
+        topic.starts_with(INTERNAL) || topic == self.keys_topic
+    }
+
+    /// Addresses of its schema registry. One that listens everywhere is known by its address on loopback.
+    pub(crate) fn registries(&self) -> Vec<String> {
+        match &self.registry_url {
+            Some(urls) => urls
+                .split(',')
+                .map(|url| url.trim().to_owned())
+                .filter(|url| !url.is_empty())
+                .collect(),
+            None => {
+                let mut address = self.registry_listen.0;
+                if address.ip().is_unspecified() {
+                    address.set_ip(Ipv4Addr::LOCALHOST.into());
+                }
+                vec![format!("http://{address}")]
+            }
+        }
+    }
+}
+
+/// The shortest time that keys are kept: the key store takes none that is shorter.
+const SHORTEST_RETENTION: Duration = Duration::from_secs(60 * 60);
+
 fn check(config: &WorkerConfig) -> Vec<(&'static str, String)> {
     let mut problems = Vec::new();
     if config.keys_partitions < 1 {
         problems.push(("keys.partitions", "must be at least 1".to_owned()));
+    }
+    if config
+        .keys_retention
+        .is_some_and(|kept| kept.0 < SHORTEST_RETENTION)
+    {
+        problems.push((
+            "keys.retention.ms",
+            "must be at least an hour (3600000)".to_owned(),
+        ));
     }
     if config.keys_kek.is_some() && config.keys_kek_file.is_some() {
         problems.push((

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use penstock_connect::{Problem, Settings};
-use penstock_contracts::Contract;
+use penstock_contracts::{ChangeError, Contract};
 use tokio::sync::{Mutex, mpsc};
 
 pub(crate) use self::offsets::NewOffset;
@@ -196,7 +196,8 @@ impl Connectors {
     ) -> Result<ConnectorSpec, ConnectorError> {
         let mut settings = Settings::from_pairs(label, config);
         let mut problems = settings.resolve();
-        match ConnectorSpec::parse(settings, &self.plugins, &mut Vec::new()) {
+        let worker = Some(&self.services.worker);
+        match ConnectorSpec::parse(settings, worker, &self.plugins, &mut Vec::new()) {
             Ok(spec) if problems.is_empty() => Ok(spec),
             Ok(_) => Err(ConnectorError::Invalid(problems)),
             Err(found) => {
@@ -457,24 +458,24 @@ impl Connectors {
         Ok(self.replace(name, &numbers)?)
     }
 
-    /// Adds a contract and stores it.
+    /// Adds a contract: it is stored before events are held against it.
     pub(crate) async fn put_contract(&self, contract: Contract) -> Result<(), ConnectorError> {
-        let document = contract.to_json();
+        let conflict = |error: ChangeError| ConnectorError::Conflict(error.to_string());
         let mut store = self.changes.lock().await;
-        let contract = self
-            .services
-            .contracts
-            .put(contract)
-            .map_err(|e| ConnectorError::Conflict(e.to_string()))?;
+        let contracts = &self.services.contracts;
+        contracts.check(&contract).map_err(conflict)?;
         if let Some(store) = &mut *store {
+            let document = contract.to_json();
             tokio::task::block_in_place(|| {
                 store.put_contract(contract.reference.as_str(), Some(document))
             })?;
         }
+        contracts.put(contract).map_err(conflict)?;
         Ok(())
     }
 
-    /// Deletes a contract that came over REST.
+    /// Deletes a contract that came over REST and that no event can name yet: one that was approved
+    /// could come back with fewer personal fields under the same name.
     pub(crate) async fn delete_contract(&self, reference: &str) -> Result<(), ConnectorError> {
         let mut store = self.changes.lock().await;
         let Some(store) = &mut *store else {
@@ -487,6 +488,15 @@ impl Connectors {
                     "contract {reference} is in a file of contracts.dir: delete it there"
                 )),
             });
+        }
+        if let Some(contract) = self.services.contracts.get(reference)
+            && contract.state.is_frozen()
+        {
+            return Err(ConnectorError::Conflict(format!(
+                "contract {reference} is {}, and only a DRAFT or one IN_REVIEW can be deleted; to put it out of use, \
+                 create it again with \"state\": \"ARCHIVED\"",
+                contract.state
+            )));
         }
         tokio::task::block_in_place(|| store.put_contract(reference, None))?;
         self.services.contracts.remove(reference);

@@ -88,9 +88,9 @@ impl Connectors {
                             .map_err(|error| format!("{name}: {error}"))?;
                     }
                     wanted.push(Settled {
+                        state: spec.initial,
                         spec: Arc::new(spec),
                         file: Some(written),
-                        state: State::Running,
                         ends: None,
                     });
                 }

@@ -112,16 +112,9 @@ pub(super) async fn create(
 ) -> Result<Response, RestError> {
     let create: Create = parse(&body)?;
     same_name(&create.name, &create.config)?;
-    let initial = match create.initial_state.as_deref() {
-        None | Some("RUNNING") => RunState::Running,
-        Some("PAUSED") => RunState::Paused,
-        Some("STOPPED") => RunState::Stopped,
-        Some(other) => {
-            return Err(RestError::bad_request(format!(
-                "initial_state must be RUNNING, PAUSED or STOPPED, not {other}"
-            )));
-        }
-    };
+    let word = create.initial_state.as_deref().unwrap_or("RUNNING");
+    let initial = RunState::initial(word)
+        .map_err(|error| RestError::bad_request(format!("initial_state {error}")))?;
     let (view, _) = rest
         .connectors
         .put(&create.name, given(create.config), false, initial)

@@ -1,16 +1,20 @@
 //! Keys and sealed dead letters in the clear: for those who may, and only when they say so.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{ConnectInfo, Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
 use penstock_broker::{ReaderSpec, StartAt};
-use serde::Deserialize;
+use penstock_keys::ExportedKey;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::admission::Caller;
 use super::{Rest, RestError};
 use crate::dead_letters::SEALED_HEADER;
 use crate::worker::blocking;
@@ -21,102 +25,66 @@ pub(super) struct Reveal {
     reveal: bool,
 }
 
-/// With `rest.reveal.token` set, the request has to carry it; without, it has to come from this
-/// machine.
-fn allowed(
-    rest: &Rest,
-    peer: SocketAddr,
-    headers: &HeaderMap,
-    reveal: bool,
-    what: &str,
-) -> Result<(), RestError> {
-    if !reveal {
-        return Err(RestError::bad_request(format!(
-            "{what} shows secrets: say reveal=true if that is what you want"
-        )));
-    }
-    let Some(token) = &rest.services.worker.reveal_token else {
-        if peer.ip().is_loopback() {
-            return Ok(());
-        }
-        return Err(RestError::new(
-            StatusCode::FORBIDDEN,
-            format!(
-                "{what} is answered on the worker's own machine only, unless rest.reveal.token is set"
-            ),
-        ));
-    };
-    let given = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok());
-    if given
-        .and_then(|given| given.strip_prefix("Bearer "))
-        .is_some_and(|given| same(given, token.reveal()))
-    {
-        return Ok(());
-    }
-    Err(RestError::new(
-        StatusCode::UNAUTHORIZED,
-        format!("{what} needs the bearer token of rest.reveal.token"),
-    ))
-}
-
-/// Compares in a time that does not depend on where they differ.
-fn same(a: &str, b: &str) -> bool {
-    a.len() == b.len()
-        && a.bytes()
-            .zip(b.bytes())
-            .fold(0, |differ, (a, b)| differ | (a ^ b))
-            == 0
-}
-
-/// The keys of a stream, one JSON object a line.
+/// The keys of a stream, one JSON object a line, as they are unwrapped. When a key cannot be had after the
+/// first ones are on their way, the body breaks off, which clients of HTTP/1.1 and HTTP/2 notice.
 pub(super) async fn export(
     State(rest): State<Rest>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    caller: Caller,
     Path(stream): Path<String>,
     Query(Reveal { reveal }): Query<Reveal>,
-    headers: HeaderMap,
 ) -> Result<Response, RestError> {
-    allowed(&rest, peer, &headers, reveal, "exporting keys")?;
-    let unavailable = |message: String| RestError::new(StatusCode::SERVICE_UNAVAILABLE, message);
-    let keys = rest
-        .services
-        .keys()
-        .await
-        .map_err(|error| unavailable(error.to_string()))?;
-    let mut exported = keys
-        .export(&stream)
-        .await
-        .map_err(|error| unavailable(error.to_string()))?;
-    let mut body = String::new();
-    while let Some(key) = exported.recv().await {
-        let key = key.map_err(|error| unavailable(error.to_string()))?;
-        let keyset: Value = serde_json::from_str(&key.encryption_key).unwrap_or(Value::Null);
-        let line =
-            json!({"keyLink": key.key_link, "encryptionKey": keyset, "expiresAt": key.expires_at});
-        body.push_str(&line.to_string());
-        body.push('\n');
-    }
+    caller.may_see(&rest, reveal, "exporting keys")?;
+    let keys = rest.services.keys().await.map_err(unavailable)?;
+    let mut exported = keys.export(&stream).await.map_err(unavailable)?;
+    let first = match exported.recv().await {
+        Some(first) => Some(line(&first.map_err(unavailable)?).map_err(unavailable)?),
+        None => None,
+    };
+    let others = futures::stream::poll_fn(move |context| exported.poll_recv(context));
+    let lines = futures::stream::iter(first.map(Ok)).chain(others.map(|key| {
+        key.map_err(|error| error.to_string())
+            .and_then(|key| line(&key).map_err(|error| error.to_string()))
+            .inspect_err(|error| tracing::error!("an export of keys broke off: {error}"))
+    }));
     Ok((
         [
             (header::CONTENT_TYPE, "application/jsonl"),
             (header::CACHE_CONTROL, "no-store"),
         ],
-        body,
+        Body::from_stream(lines),
     )
         .into_response())
+}
+
+fn unavailable(error: impl std::fmt::Display) -> RestError {
+    RestError::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+}
+
+fn line(key: &ExportedKey) -> Result<String, serde_json::Error> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Line<'k> {
+        key_link: &'k str,
+        encryption_key: &'k RawValue,
+        expires_at: i64,
+    }
+    let mut line = serde_json::to_string(&Line {
+        key_link: &key.key_link,
+        encryption_key: serde_json::from_str(&key.encryption_key)?,
+        expires_at: key.expires_at,
+    })?;
+    line.push('\n');
+    Ok(line)
 }
 
 /// The dead letters of a topic, sealed ones opened.
 pub(super) async fn dead_letters(
     State(rest): State<Rest>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    caller: Caller,
     Path(topic): Path<String>,
     Query(Reveal { reveal }): Query<Reveal>,
-    headers: HeaderMap,
 ) -> Result<Json<Value>, RestError> {
-    allowed(&rest, peer, &headers, reveal, "opening dead letters")?;
+    caller.may_see(&rest, reveal, "opening dead letters")?;
     /// The newest ones of each partition.
     const MOST: i64 = 1000;
     let name = topic.clone();
@@ -172,14 +140,7 @@ pub(super) async fn dead_letters(
 }
 
 async fn open(rest: &Rest, sealed: &[u8]) -> Result<Value, RestError> {
-    let unavailable = |message: String| RestError::new(StatusCode::SERVICE_UNAVAILABLE, message);
-    let keys = rest
-        .services
-        .keys()
-        .await
-        .map_err(|error| unavailable(error.to_string()))?;
-    let plain = keys
-        .unseal(sealed)
-        .map_err(|error| unavailable(error.to_string()))?;
+    let keys = rest.services.keys().await.map_err(unavailable)?;
+    let plain = keys.unseal(sealed).map_err(unavailable)?;
     Ok(serde_json::from_slice(&plain).unwrap_or(Value::Null))
 }

@@ -1,6 +1,7 @@
 //! The worker's HTTP listener: Kafka Connect's REST, health, metrics, and the resources of the
 //! privacy platform (streams, schemas, contracts, keys).
 
+mod admission;
 mod connectors;
 mod error;
 mod health;
@@ -182,6 +183,7 @@ fn router(rest: Rest) -> Router {
             rest.clone(),
             only_when_ready,
         ))
+        .layer(middleware::from_fn(admission::admit))
         .layer(middleware::map_response(error::in_one_shape))
         .layer(middleware::from_fn(penstock_listen::hear_out))
         .with_state(rest)

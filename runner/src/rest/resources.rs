@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{Rest, RestError};
 use crate::plugins::Kind;
-use crate::services::{INTERNAL, Services};
+use crate::services::Services;
 use crate::status::State as RunState;
 use crate::worker::blocking;
 
@@ -98,7 +98,7 @@ async fn existing(rest: &Rest, name: &str) -> Result<penstock_broker::TopicInfo,
         services.broker.topic(&wanted)
     })
     .await?
-    .filter(|_| !name.starts_with(INTERNAL))
+    .filter(|_| !rest.services.worker.is_internal(name))
     .ok_or_else(|| RestError::not_found(format!("there is no stream {name}")))
 }
 
@@ -126,12 +126,16 @@ pub(super) async fn create_stream(
     ))
 }
 
-async fn create_topic(rest: &Rest, name: &str, partitions: Option<i32>) -> Result<(), RestError> {
-    if name.starts_with(INTERNAL) {
-        return Err(RestError::bad_request(format!(
-            "names that begin with {INTERNAL} are the worker's own"
-        )));
+fn refuse_internal(rest: &Rest, name: &str) -> Result<(), RestError> {
+    if rest.services.worker.is_internal(name) {
+        let message = format!("{name} belongs to the worker itself: choose another name");
+        return Err(RestError::bad_request(message));
     }
+    Ok(())
+}
+
+async fn create_topic(rest: &Rest, name: &str, partitions: Option<i32>) -> Result<(), RestError> {
+    refuse_internal(rest, name)?;
     let topic = name.to_owned();
     let created = blocking(&rest.services, move |services: &Services| {
         let mut spec = penstock_broker::TopicSpec::new(topic, 1);
@@ -168,6 +172,7 @@ async fn derive(rest: &Rest, origin: &str, new: &NewStream) -> Result<String, Re
         .name
         .clone()
         .unwrap_or_else(|| penstock_consent_router::default_stream_name(origin, &new.levels));
+    refuse_internal(rest, &name)?;
     let pairs = [
         ("connector.class", "TopicPipeline".to_owned()),
         ("topics", origin.to_owned()),
@@ -383,7 +388,7 @@ pub(super) async fn create_contract(
     Ok((StatusCode::CREATED, Json(shown)))
 }
 
-/// Only contracts that came over REST can be deleted, and only as drafts: others are in use.
+/// Only contracts that came over REST can be deleted, and only before they are approved.
 pub(super) async fn delete_contract(
     State(rest): State<Rest>,
     Path(text): Path<String>,

@@ -113,6 +113,16 @@ impl Writer {
     }
 
     fn encode_one(&mut self, record: &Record) -> Result<Encoded, (&'static str, RecordError)> {
+        if self.services.worker.is_internal(&record.topic) {
+            let message = format!(
+                "topic {} belongs to the worker itself, and no record is written there",
+                record.topic
+            );
+            return Err((
+                "producer",
+                RecordError::new(RecordErrorKind::Topic, message),
+            ));
+        }
         let mut encode = |converter: Converter, payload: &Option<penstock_formats::Payload>| {
             let Some(payload) = payload else {
                 return Ok(None);

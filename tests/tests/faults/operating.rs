@@ -3,12 +3,15 @@
 use penstock_tests::events::{DEMO_SCHEMA, demo};
 use penstock_tests::{Estate, Worker, eventually, on_both_brokers};
 use reqwest::Method;
+use reqwest::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 
 use crate::journal::{records, write_ledger};
 use crate::offsets::call;
 use crate::plugins::{spawn, start};
 use crate::{answers, bare, log};
+
+const JSON: &str = "application/json";
 
 async fn topics(worker: &Worker, connector: &str) -> Value {
     let path = format!("/connectors/{connector}/topics");
@@ -86,14 +89,21 @@ async fn every_refusal_has_the_same_shape() {
     let http = reqwest::Client::new();
     let url = |path: &str| format!("{}{path}", deployment.rest());
     let requests = [
-        http.post(url("/streams")).body("{"),
+        http.post(url("/streams"))
+            .header(CONTENT_TYPE, JSON)
+            .body("{"),
         http.post(url("/streams")).json(&json!({"nome": "x"})),
         http.post(url("/schemas")).json(&json!({"ref": 7})),
-        http.post(url("/contracts")).body(vec![0xff, 0xfe]),
+        http.post(url("/contracts"))
+            .header(CONTENT_TYPE, JSON)
+            .body(vec![0xff, 0xfe]),
+        http.post(url("/streams")).body("{}"),
         http.get(url("/streams/demo/keys?reveal=perhaps")),
         http.get(url("/connector-plugins?connectorsOnly=7")),
         http.post(url("/connectors/x/tasks/one/restart")),
-        http.post(url("/connectors")).body(vec![b' '; 3 << 20]),
+        http.post(url("/connectors"))
+            .header(CONTENT_TYPE, JSON)
+            .body(vec![b' '; 3 << 20]),
         http.get(url("/nowhere")),
         http.delete(url("/streams")),
     ];
@@ -198,4 +208,29 @@ async fn what_does_not_fit_into_the_memory_budget_is_refused() {
     let output = worker.output();
     let refused = "worker.properties: memory.budget: 64mb cannot hold";
     assert!(output.contains(refused), "{output}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_interrupt_stops_a_worker_as_gracefully_as_a_termination() {
+    let estate = Estate::embedded();
+    for stop in [Worker::interrupt, Worker::stop] {
+        let deployment = estate.deploy("demo");
+        // Sinks make progress durable at their stop alone.
+        deployment.set("worker.properties", "offset.flush.interval.ms", "600000");
+        let worker = deployment.start().await;
+        for _ in 0..5 {
+            let event = demo("a session", &[]);
+            let answer = deployment.gateway().send_json(DEMO_SCHEMA, &event).await;
+            assert_eq!(answer.status, 204, "{}", answer.body);
+        }
+        eventually("the events at the sink", async || {
+            let name = "kafka_connect_sink_task_metrics_sink_record_read_total";
+            let read = crate::numbers::of_task(&worker, name, "files").await;
+            (read == Some(5.0)).then_some(())
+        })
+        .await;
+        assert!(stop(worker).success());
+        let broker = log::open(&estate, &deployment);
+        assert_eq!(log::committed(&*broker, "files", "demo"), Some(5));
+    }
 }

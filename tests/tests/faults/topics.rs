@@ -147,9 +147,9 @@ on_both_brokers! {
         })
         .await;
         crate::numbers::settle(&worker, "other", 1, 1).await;
-        // Another topic comes, and is found.
+        // Another topic comes, and is found: only internal ones are left out by name.
         let config = json!({
-            "connector.class": "HttpSource", "http.listen": "127.0.0.1:0", "topic": "events-2",
+            "connector.class": "HttpSource", "http.listen": "127.0.0.1:0", "topic": "_events-2",
         });
         let put = reqwest::Client::new()
             .put(format!("{}/connectors/second/config", deployment.rest()))

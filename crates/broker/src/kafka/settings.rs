@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 
+use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
+
 use super::jaas;
 use super::keys::To::{Common, Consumer, Kilobytes, Nothing, Pem, Producer, Refused, Security};
 use super::keys::{KEYS, NO_JKS};
@@ -80,7 +83,7 @@ pub fn client_config(
             .binary_search_by(|(name, _)| (*name).cmp(key))
             .map(|at| KEYS[at].1)
         {
-            Ok(Common(name)) => put(&mut settings.common, name, value),
+            Ok(Common(name)) => put_checked(&mut settings.common, name, key, value, &mut problems),
             Ok(Pem(name)) => match pem::in_lines(value) {
                 Some(pem) => {
                     settings.common.insert(name.to_owned(), pem);
@@ -90,7 +93,9 @@ pub fn client_config(
                     "is not PEM (-----BEGIN …----- to -----END …-----)",
                 )),
             },
-            Ok(Producer(name)) => put(&mut settings.producer, name, value),
+            Ok(Producer(name)) => {
+                put_checked(&mut settings.producer, name, key, value, &mut problems);
+            }
             Ok(Kilobytes(name)) => match value.trim().parse::<u64>() {
                 Ok(bytes) => {
                     let kilobytes = (bytes >> 10).max(1).to_string();
@@ -98,7 +103,9 @@ pub fn client_config(
                 }
                 Err(_) => problems.push(problem(key, "is a number of bytes")),
             },
-            Ok(Consumer(name)) => put(&mut settings.consumer, name, value),
+            Ok(Consumer(name)) => {
+                put_checked(&mut settings.consumer, name, key, value, &mut problems);
+            }
             Ok(Nothing | Security) => {}
             Ok(Refused(why)) => problems.push(problem(key, why)),
             Err(_) => {
@@ -122,6 +129,27 @@ pub fn client_config(
 
 fn put(settings: &mut BTreeMap<String, String>, name: &str, value: &str) {
     settings.insert(name.to_owned(), value.trim().to_owned());
+}
+
+/// As [`put`], if librdkafka takes the value.
+fn put_checked(
+    settings: &mut BTreeMap<String, String>,
+    name: &str,
+    key: &str,
+    value: &str,
+    problems: &mut Vec<Problem>,
+) {
+    let value = value.trim();
+    let checked = ClientConfig::new().set(name, value).create_native_config();
+    match checked {
+        Ok(_) => put(settings, name, value),
+        // librdkafka's own words repeat the value.
+        Err(_) if name.contains("password") => problems.push(problem(key, "cannot be used")),
+        Err(KafkaError::ClientConfig(_, reason, _, _)) => {
+            problems.push(problem(key, format!("cannot be used: {reason}")));
+        }
+        Err(error) => problems.push(problem(key, format!("cannot be used: {error}"))),
+    }
 }
 
 fn problem(key: &str, message: impl Into<String>) -> Problem {
@@ -388,6 +416,8 @@ mod tests {
             (("group.id", "g"), "set by the worker itself"),
             (("ssl.keystore.key", "MIIEvQ=="), "is not PEM"),
             (("buffer.memory", "32mb"), "is a number of bytes"),
+            (("linger.ms", "soon"), "cannot be used: Invalid value"),
+            (("acks", "most"), "cannot be used: Invalid value"),
             (
                 ("partition.assignment.strategy", "a.StickyAssignor"),
                 "a.StickyAssignor cannot be had",

@@ -25,8 +25,16 @@ const PRODUCED: [&str; 3] = [
     "application/json",
 ];
 
-/// Refuses bodies of foreign types, and answers in the first type of ours that is accepted.
+/// Refuses pages of other origins and bodies of foreign types, and answers in the first type of ours that
+/// is accepted.
 pub(super) async fn media_types(request: Request, next: Next) -> Response {
+    if penstock_listen::origin::is_foreign(request.headers(), request.uri()) {
+        let refused = ApiError::plain(
+            StatusCode::FORBIDDEN,
+            "pages of other origins may not use this registry",
+        );
+        return answer_as(PREFERRED, refused.into_response());
+    }
     let has_body = matches!(*request.method(), Method::POST | Method::PUT);
     if has_body && !consumed(request.headers()) {
         return answer_as(
