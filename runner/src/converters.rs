@@ -96,7 +96,18 @@ impl Converter {
     ) -> Option<Self> {
         converter_keys::take(&mut settings, worker, notes, problems);
         let converter = match class {
-            None => None,
+            None => {
+                if let Some(given) = settings.take("schemas.enable") {
+                    let converter = settings.full_key("");
+                    let message = format!(
+                        "is a setting of {}, which is not given",
+                        converter.trim_end_matches('.')
+                    );
+                    let key = Some("schemas.enable".to_owned());
+                    problems.push(settings.problem_at(given.line, key, message));
+                }
+                None
+            }
             Some(class) => {
                 let found = Self::of_class(class, &mut settings, notes, problems);
                 // What stands below an unknown class cannot be told right from wrong.

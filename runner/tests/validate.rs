@@ -203,7 +203,20 @@ fn settings_that_would_be_ignored_are_problems_or_notes() {
         ],
     );
     assert_eq!(output.status.code(), Some(1));
-    insta::assert_snapshot!(stderr(&output), @"");
+    insta::assert_snapshot!(stderr(&output), @r#"
+    penstock: a.properties:6: value.converter.schema.registry.url: names another registry than the worker's, and a worker has one: set schema.registry.url in its own file
+    penstock: a.properties:7: value.converter.use.latest.version: can only be false: a record keeps the schema that it has, and is not written anew with the latest one
+    penstock: a.properties:8: key.converter.schemas.enable: is a setting of key.converter, which is not given
+    penstock: a.properties:14: transforms.x.negate: turns a predicate round, and the transform has none
+    penstock: a.properties:18: transforms.y.negate: must be true or false, not "yes"
+    penstock: a.properties:19: consumer.override.fetch.min.byts: is not a setting of Kafka clients; did you mean fetch.min.bytes?
+    penstock: a.properties:20: consumer.override.session.timeout.ms: cannot be used: Invalid value for configuration property "session.timeout.ms"
+    penstock: a.properties:21: producer.override.group.id: is set by the worker itself; leave it out
+    penstock: b.json: topics: must be a text, a number or a boolean
+    penstock: b.json: initial_state: must be RUNNING, PAUSED or STOPPED, not ON
+    penstock: b.json: tasks: unknown key; beside config stand name and initial_state
+    penstock: c.properties:4: errors.deadletterqueue.topic.name: _penstock.keys belongs to the worker itself: choose another topic
+    "#);
     write(
         "fine.json",
         r#"{"name": "fine", "initial_state": "STOPPED", "config": {
@@ -216,12 +229,19 @@ fn settings_that_would_be_ignored_are_problems_or_notes() {
     );
     write(
         "intake.properties",
-        "name=intake\nconnector.class=io.penstock.HttpSource\ntopic=demo\nerrors.tolerance=all\n",
+        "name=intake\nconnector.class=io.penstock.HttpSource\nhttp.listen=127.0.0.1:0\ntopic=demo\nerrors.tolerance=all\n",
     );
     let output = validate(
         dir.path(),
         &["worker.properties", "fine.json", "intake.properties"],
     );
     assert!(output.status.success(), "{}", stderr(&output));
-    insta::assert_snapshot!(String::from_utf8(output.stdout).unwrap(), @"");
+    insta::assert_snapshot!(String::from_utf8(output.stdout).unwrap(), @r"
+    note: fine.json: admin.override.client.id: has no effect: topics are made with the worker's own client
+    note: fine.json: producer.override.transactional.id: has no effect: transactional ids are the worker's, one for each task
+    note: fine.json: value.converter.enhanced.avro.schema.support: has no effect: a record keeps its schema as it is
+    note: fine.json: value.converter.schemas.enable: has no effect: only the Json converter wraps what it writes
+    note: intake.properties:5: errors.tolerance: has no effect: an intake refuses to its sender what it cannot process
+    2 connectors: no problems
+    ");
 }

@@ -48,7 +48,7 @@ pub(crate) struct ConnectorSpec {
 /// Keys that mean nothing to an intake, whose senders learn at once what becomes of their events.
 const ON_INTAKES: &[(&str, &str)] = &[(
     "errors.",
-    "an intake refuses to its sender what it cannot process, and sets nothing aside",
+    "an intake refuses to its sender what it cannot process",
 )];
 
 /// A transform of a connector.

@@ -25,7 +25,7 @@ pub(super) fn parse(file: &str, text: &str) -> Result<(Settings, Option<State>),
     };
     let mut problems = Vec::new();
     let mut report = |key: &str, message: String| problems.push(problem(0, Some(key), message));
-    let (pairs, initial) = match outer.remove("config") {
+    let (pairs, initial) = match outer.shift_remove("config") {
         None => (texts(outer, &mut report), None),
         Some(Value::Object(config)) => {
             let mut pairs = texts(config, &mut report);
