@@ -15,3 +15,4 @@ mod view;
 
 pub use config::WebSocketSinkConfig;
 pub use sink::WebSocketSink;
+pub use view::frames_lost;

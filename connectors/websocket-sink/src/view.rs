@@ -12,9 +12,18 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use crate::hub::Viewer;
 use crate::ring::News;
 
+/// What stands around the number of frames in a notice.
+const NOTICE: (&str, &str) = (r#"{"penstock":{"dropped":"#, "}}");
+
 /// Tells a viewer how many frames it lost.
 fn notice(dropped: u64) -> Utf8Bytes {
-    format!(r#"{{"penstock":{{"dropped":{dropped}}}}}"#).into()
+    format!("{}{dropped}{}", NOTICE.0, NOTICE.1).into()
+}
+
+/// How many frames were lost, if that is what this frame tells; `None` for an event.
+pub fn frames_lost(frame: &str) -> Option<u64> {
+    let number = frame.strip_prefix(NOTICE.0)?.strip_suffix(NOTICE.1)?;
+    number.parse().ok()
 }
 
 /// What to send, in order.
@@ -75,4 +84,22 @@ pub(crate) fn event_stream(viewer: Viewer, ping: Duration) -> impl IntoResponse 
     .flatten()
     .map(|line| Ok::<_, Infallible>(Event::default().data(line.as_str())));
     Sse::new(events).keep_alive(KeepAlive::new().interval(ping))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notice_is_told_from_an_event() {
+        assert_eq!(notice(42).as_str(), r#"{"penstock":{"dropped":42}}"#);
+        assert_eq!(frames_lost(&notice(42)), Some(42));
+        for event in [
+            "null",
+            r#"{"penstock":{"dropped":"42"}}"#,
+            r#"{"penstock":{"dropped":42},"more":1}"#,
+        ] {
+            assert_eq!(frames_lost(event), None, "{event}");
+        }
+    }
 }

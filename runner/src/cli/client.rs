@@ -108,26 +108,6 @@ impl Client {
         serde_json::from_str(&text)
             .map_err(|error| CliError(format!("the worker's answer is not JSON: {error}")))
     }
-
-    /// Settings of the first connector of a class, to find where it listens.
-    pub(super) async fn connector_setting(
-        &self,
-        class: &str,
-        key: &str,
-    ) -> Result<Option<String>, CliError> {
-        let all = self.get("/connectors?expand=info").await?;
-        let found = all
-            .as_object()
-            .into_iter()
-            .flatten()
-            .find_map(|(_, connector)| {
-                let config = &connector["info"]["config"];
-                let given = config["connector.class"].as_str()?;
-                (given == class || given.ends_with(&format!(".{class}")))
-                    .then(|| config[key].as_str().map(str::to_owned))?
-            });
-        Ok(found)
-    }
 }
 
 /// The lines of a long answer.

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::client::Client;
 use super::output::{self, Format};
 use super::resources::{segment, show_connector};
+use super::signals::Ending;
 use super::{CliError, CliResult};
 
 /// How often the worker is asked how far it has come.
@@ -49,6 +50,7 @@ impl Export {
             .await?["offsets"]
             .clone();
         let config = self.config(&name)?;
+        let mut ending = Ending::listen()?;
         client
             .post("/connectors", &json!({"name": name, "config": config}))
             .await?;
@@ -58,7 +60,7 @@ impl Export {
         let bar = bar(total.as_u64().unwrap_or(0));
         let followed = tokio::select! {
             followed = follow(client, &name, &bar) => followed,
-            _ = tokio::signal::ctrl_c() => Err(CliError(format!(
+            () = ending.wait() => Err(CliError(format!(
                 "the export goes on without you; penstock delete connector {name} ends it"
             ))),
         };

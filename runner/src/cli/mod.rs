@@ -5,10 +5,14 @@ mod contract_files;
 mod egress;
 mod export;
 mod keys;
+mod listeners;
 mod output;
 mod quickstart;
 mod resources;
 mod run;
+mod sender;
+mod shop;
+mod signals;
 mod simulate;
 mod validate;
 
@@ -18,26 +22,43 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::plugins::Plugins;
 
+/// Where options stand that commands share.
+const EVERYWHERE: &str = "Options of all commands that talk to a worker";
+
 /// Events in, checked against contracts, encrypted, and out again only where consent allows.
 #[derive(Debug, Parser)]
 #[command(
     name = "penstock",
     version,
     propagate_version = true,
-    max_term_width = 100
+    max_term_width = 100,
+    after_help = "Exit status: 0 when done; 1 after a failure, which is told on standard error; 2 for a command line \
+                  that is not understood.\nPENSTOCK_TOKEN, if it is set, is the bearer token for a worker or an egress that \
+                  asks for one."
 )]
 struct Cli {
-    /// The worker to talk to.
+    /// The worker that a command talks to.
     #[arg(
         long,
         global = true,
+        help_heading = EVERYWHERE,
         default_value = "http://127.0.0.1:8083",
         env = "PENSTOCK_WORKER",
-        value_name = "URL"
+        value_name = "URL",
+        value_parser = worker_url
     )]
     worker: String,
-    /// How to print: a table for people, JSON for programs.
-    #[arg(short, long, global = true, value_enum, default_value_t = output::Format::Table)]
+    /// How answers are printed: `table` for people, `json` for programs.
+    #[arg(
+        short,
+        long,
+        global = true,
+        help_heading = EVERYWHERE,
+        value_enum,
+        value_name = "FORMAT",
+        hide_possible_values = true,
+        default_value_t = output::Format::Table
+    )]
     output: output::Format,
     #[command(subcommand)]
     command: Command,
@@ -106,10 +127,20 @@ pub fn main(plugins: Plugins) -> ExitCode {
 }
 
 fn fail(message: &str) -> ExitCode {
-    for line in message.lines() {
-        eprintln!("penstock: {line}");
-    }
+    output::note(message);
     ExitCode::FAILURE
+}
+
+/// The worker's URL; `host:port` alone is one, too.
+fn worker_url(text: &str) -> Result<String, String> {
+    let url = match text.contains("://") {
+        true => text.to_owned(),
+        false => format!("http://{text}"),
+    };
+    match reqwest::Url::parse(&url) {
+        Ok(parsed) if ["http", "https"].contains(&parsed.scheme()) && parsed.has_host() => Ok(url),
+        _ => Err("must be a URL such as http://127.0.0.1:8083".to_owned()),
+    }
 }
 
 /// What went wrong, for people; may be several lines.
@@ -135,9 +166,9 @@ async fn dispatch(cli: Cli, plugins: Plugins) -> CliResult {
         Command::List(list) => list.run(&client, output).await,
         Command::Get(get) => get.run(&client, output).await,
         Command::Delete(delete) => delete.run(&client).await,
-        Command::Egress(egress) => egress.run(&client).await,
+        Command::Egress(egress) => egress.run(&client, &cli.worker).await,
         Command::Export(export) => export.run(&client, output).await,
-        Command::Simulate(simulate) => simulate.run(&client).await,
+        Command::Simulate(simulate) => simulate.run(&client, &cli.worker).await,
         Command::Keys(keys) => keys.run(&client).await,
         Command::DeadLetters(letters) => letters.run(&client).await,
         Command::Health => {
@@ -168,5 +199,19 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_worker_is_named_by_url_or_by_host_and_port() {
+        for (given, url) in [
+            ("https://worker.example", "https://worker.example"),
+            ("worker:8083", "http://worker:8083"),
+            ("[::1]:8083", "http://[::1]:8083"),
+        ] {
+            assert_eq!(worker_url(given).as_deref(), Ok(url));
+        }
+        for given in ["", "ws://worker:8082", "http://", "wor ker:8083"] {
+            assert!(worker_url(given).is_err(), "{given}");
+        }
     }
 }

@@ -16,7 +16,19 @@ pub(super) enum Format {
 
 /// Prints a line. A reader that has gone away (`| head`) is no error.
 pub(super) fn line(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
+    let _ = try_line(text);
+}
+
+/// Prints a line, for those who stop once nobody reads what they print.
+pub(super) fn try_line(text: &str) -> std::io::Result<()> {
+    writeln!(std::io::stdout(), "{text}")
+}
+
+/// Says something beside what is printed, on standard error.
+pub(super) fn note(text: &str) {
+    for line in text.lines() {
+        let _ = writeln!(std::io::stderr(), "penstock: {line}");
+    }
 }
 
 /// Prints objects with these fields as columns.

@@ -1,8 +1,8 @@
 //! `penstock run`: a worker until SIGINT or SIGTERM.
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
 
+use super::signals::Ending;
 use super::{CliError, CliResult};
 use crate::config;
 use crate::logging;
@@ -25,13 +25,11 @@ impl Run {
             tracing::info!("{note}");
         }
         // Signals that come while the worker starts are not lost.
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
+        let mut ending = Ending::listen()?;
         let count = loaded.connectors.len();
         let worker = tokio::select! {
             started = Worker::start(loaded, plugins) => started.map_err(|error| CliError(error.to_string()))?,
-            _ = interrupt.recv() => return Ok(()),
-            _ = terminate.recv() => return Ok(()),
+            () = ending.wait() => return Ok(()),
         };
         tracing::info!(
             "worker ready at http://{}, {count} connectors",
@@ -40,10 +38,7 @@ impl Run {
         if let Some(address) = worker.registry_address() {
             tracing::info!("embedded schema registry at http://{address}");
         }
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
+        ending.wait().await;
         tracing::info!("stopping");
         worker.stop().await;
         Ok(())

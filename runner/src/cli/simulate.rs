@@ -1,32 +1,33 @@
 //! `penstock simulate`: visitors of a made-up web shop click around, and their events go through the
 //! gateway at a given rate.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use clap::Args;
-use rand::Rng;
-use rand::seq::IndexedRandom;
-use serde_json::{Value, json};
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, MissedTickBehavior};
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::time::MissedTickBehavior;
 
 use super::client::Client;
-use super::{CliError, CliResult, output};
+use super::sender::Sender;
+use super::shop::Shop;
+use super::signals::Ending;
+use super::{CliError, CliResult, listeners, output};
 
 /// Arguments of `simulate`.
 #[derive(Debug, Args)]
 pub(super) struct Simulate {
     /// Events per second.
-    #[arg(long, default_value_t = 10.0)]
+    #[arg(long, default_value_t = 10.0, value_parser = rate)]
     rate: f64,
-    /// How long; until interrupted by default.
+    /// How long, such as 20s or 5m; until interrupted by default.
     #[arg(long = "for", value_name = "TIME", value_parser = duration)]
     time: Option<Duration>,
+    /// End after this many events.
+    #[arg(short = 'n', long)]
+    count: Option<u64>,
     /// Visitors in the shop at the same time.
-    #[arg(long, default_value_t = 20)]
-    visitors: usize,
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
+    visitors: u16,
     /// The gateway (http://host:port); found through the worker by default.
     #[arg(long, value_name = "URL")]
     gateway: Option<String>,
@@ -39,6 +40,17 @@ pub(super) struct Simulate {
     /// Bearer token of the gateway.
     #[arg(long, env = "PENSTOCK_GATEWAY_TOKEN", hide_env_values = true)]
     token: Option<String>,
+}
+
+/// Longest wait for answers once no more is sent.
+const LAST: Duration = Duration::from_secs(5);
+
+/// Events per second.
+pub(super) fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if rate > 0.0 && rate <= 100_000.0 => Ok(rate),
+        _ => Err("must be a number above 0 and at most 100000".to_owned()),
+    }
 }
 
 /// `20s`, `500ms`, `2m`, `1h`, or seconds.
@@ -58,211 +70,74 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         .map_err(|_| format!("{text:?} is not a time such as 20s or 5m"))
 }
 
+/// Returns after this time; never without one.
+pub(super) async fn elapsed(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
+    }
+}
+
 impl Simulate {
-    pub(super) async fn run(self, client: &Client) -> CliResult {
+    pub(super) async fn run(self, client: &Client, worker: &str) -> CliResult {
         let gateway = match self.gateway {
             Some(gateway) => gateway,
-            None => {
-                let listen = client
-                    .connector_setting("HttpSource", "http.listen")
-                    .await?;
-                format!(
-                    "http://{}",
-                    listen.ok_or_else(|| CliError(
-                        "the worker has no HttpSource; name a gateway with --gateway".into()
-                    ))?
-                )
-            }
+            None => listeners::GATEWAY.find(client, worker).await?,
         };
-        if !(self.rate > 0.0 && self.rate <= 100_000.0) {
-            return Err(CliError("--rate must be above 0 and at most 100000".into()));
-        }
-        let sender = Sender::new(&gateway, &self.schema, self.token);
-        let mut shop = Shop::new(self.visitors.max(1), &self.contract);
-        let until = self.time.map(|time| Instant::now() + time);
+        let mut ending = Ending::listen()?;
+        let mut sender = Sender::new(&gateway, &self.schema, self.token);
+        let mut shop = Shop::new(self.visitors.into(), &self.contract);
         let mut ticks = tokio::time::interval(Duration::from_secs_f64(1.0 / self.rate));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-        let places = Arc::new(Semaphore::new(256));
-        loop {
+        let end = elapsed(self.time);
+        tokio::pin!(end);
+        let progress = progress();
+        let mut left = self.count.unwrap_or(u64::MAX);
+        // A gateway that refuses the first of them refuses all.
+        while left > 0 && sender.hopeless().is_none() {
             tokio::select! {
-                _ = tokio::signal::ctrl_c() => break,
-                _ = ticks.tick() => {}
+                () = &mut end => break,
+                () = ending.wait() => break,
+                Some(_) = sender.answered() => progress.set_message(counts(&sender)),
+                _ = ticks.tick(), if sender.has_room() => {
+                    sender.send(shop.click());
+                    left -= 1;
+                }
             }
-            if until.is_some_and(|until| Instant::now() >= until) {
-                break;
-            }
-            let place = places.clone().acquire_owned().await?;
-            let (sender, event) = (sender.clone(), shop.click());
-            tokio::spawn(async move {
-                sender.send(&event).await;
-                drop(place);
-            });
         }
-        // All places free: nothing is on its way any more.
-        let _all = places.acquire_many(256).await?;
-        let (accepted, refused) = sender.counts();
-        output::line(&format!("{accepted} events accepted, {refused} refused"));
-        match sender.first_refusal() {
-            Some(refusal) if accepted == 0 => Err(CliError(refusal)),
-            _ => Ok(()),
+        // What is on its way is waited for, unless whoever waits has enough of it.
+        tokio::select! {
+            () = ending.wait() => {}
+            () = tokio::time::sleep(LAST) => {}
+            () = async { while sender.answered().await.is_some() {} } => {}
         }
-    }
-}
-
-/// Sends events to a gateway and counts what becomes of them.
-#[derive(Clone, Debug)]
-pub(super) struct Sender(Arc<SenderState>);
-
-#[derive(Debug)]
-struct SenderState {
-    http: reqwest::Client,
-    url: String,
-    schema: String,
-    token: Option<String>,
-    accepted: AtomicU64,
-    refused: AtomicU64,
-    first_refusal: std::sync::OnceLock<String>,
-}
-
-impl Sender {
-    pub(super) fn new(gateway: &str, schema: &str, token: Option<String>) -> Self {
-        Self(Arc::new(SenderState {
-            http: reqwest::Client::new(),
-            url: format!("{}/event", gateway.trim_end_matches('/')),
-            schema: schema.to_owned(),
-            token,
-            accepted: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
-            first_refusal: std::sync::OnceLock::new(),
-        }))
-    }
-
-    /// Sends one event.
-    pub(super) async fn send(&self, event: &Value) {
-        let state = &*self.0;
-        let mut request = state
-            .http
-            .post(&state.url)
-            .header("Strm-Schema-Ref", &state.schema)
-            .header("Content-Type", "application/json")
-            .timeout(Duration::from_secs(30))
-            .body(event.to_string());
-        if let Some(token) = &state.token {
-            request = request.bearer_auth(token);
+        progress.finish_and_clear();
+        output::line(&counts(&sender));
+        if let Some(refusal) = sender.hopeless() {
+            return Err(CliError(refusal.to_owned()));
         }
-        let refusal = match request.send().await {
-            Ok(response) if response.status().is_success() => {
-                state.accepted.fetch_add(1, Ordering::Relaxed);
-                return;
-            }
-            Ok(response) => {
-                let status = response.status();
-                format!(
-                    "{}: HTTP {status}: {}",
-                    state.url,
-                    response.text().await.unwrap_or_default()
-                )
-            }
-            Err(error) => format!("{}: {error}", state.url),
-        };
-        state.refused.fetch_add(1, Ordering::Relaxed);
-        // Only the first is kept.
-        let _ = state.first_refusal.set(refusal);
-    }
-
-    /// Accepted and refused so far.
-    pub(super) fn counts(&self) -> (u64, u64) {
-        (
-            self.0.accepted.load(Ordering::Relaxed),
-            self.0.refused.load(Ordering::Relaxed),
-        )
-    }
-
-    /// What the gateway said to the first event that it refused.
-    pub(super) fn first_refusal(&self) -> Option<String> {
-        self.0.first_refusal.get().cloned()
-    }
-}
-
-/// A web shop with its visitors.
-#[derive(Debug)]
-pub(super) struct Shop {
-    visitors: Vec<Visitor>,
-    contract: String,
-}
-
-#[derive(Debug)]
-struct Visitor {
-    id: String,
-    session: String,
-    consent: Vec<i32>,
-    clicks_left: u32,
-}
-
-const PAGES: &[&str] = &[
-    "/",
-    "/shoes",
-    "/shoes/trail-runner",
-    "/coats",
-    "/coats/rain",
-    "/hats/felt",
-    "/cart",
-    "/checkout",
-    "/search",
-];
-const SEARCHES: &[&str] = &[
-    "waterproof boots size 41",
-    "gift for my sister in Utrecht",
-    "return order 20211",
-    "orthopaedic insoles",
-];
-
-impl Visitor {
-    fn new() -> Self {
-        let mut random = rand::rng();
-        // What people click in a consent dialog: nothing, some, or all; levels are cumulative.
-        let highest = *[0, 0, 1, 2, 2, 3].choose(&mut random).unwrap_or(&0);
-        Self {
-            id: uuid::Uuid::new_v4().to_string(),
-            session: format!("session-{}", uuid::Uuid::new_v4().simple()),
-            consent: (0..=highest).collect(),
-            clicks_left: random.random_range(3..30),
+        if let Some(refusal) = sender.first_refusal() {
+            output::note(&format!("the first that was refused: {refusal}"));
+        }
+        match sender.on_the_way() {
+            0 => Ok(()),
+            events => Err(CliError(format!(
+                "{gateway} has not answered {events} events yet; they may be in the stream or not"
+            ))),
         }
     }
 }
 
-impl Shop {
-    pub(super) fn new(visitors: usize, contract: &str) -> Self {
-        Self {
-            visitors: (0..visitors).map(|_| Visitor::new()).collect(),
-            contract: contract.to_owned(),
-        }
-    }
+fn counts(sender: &Sender) -> String {
+    let (accepted, refused) = sender.counts();
+    format!("{accepted} events accepted, {refused} refused")
+}
 
-    /// The next click of some visitor; who has clicked enough leaves, and another comes.
-    pub(super) fn click(&mut self) -> Value {
-        let mut random = rand::rng();
-        let index = random.random_range(0..self.visitors.len());
-        let visitor = &mut self.visitors[index];
-        let page = *PAGES.choose(&mut random).unwrap_or(&"/");
-        let search = (page == "/search").then(|| *SEARCHES.choose(&mut random).unwrap_or(&""));
-        let event = json!({
-            "strmMeta": {
-                "eventContractRef": self.contract,
-                "nonce": random.random::<i32>(),
-                "consentLevels": visitor.consent,
-            },
-            "uniqueIdentifier": visitor.id,
-            "consistentValue": visitor.session,
-            "someSensitiveValue": search.unwrap_or("a visitor of the web shop"),
-            "notSensitiveValue": page,
-        });
-        visitor.clicks_left = visitor.clicks_left.saturating_sub(1);
-        if visitor.clicks_left == 0 {
-            *visitor = Visitor::new();
-        }
-        event
-    }
+/// A line that counts on terminals; nothing is drawn elsewhere.
+fn progress() -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg}, {elapsed}; Ctrl-C ends it");
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
+    ProgressBar::new_spinner().with_style(style)
 }
 
 #[cfg(test)]
@@ -287,17 +162,5 @@ mod tests {
         for text in ["", "s", "-1s", "3 days", "1e999s"] {
             assert!(duration(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn a_visitor_keeps_identity_and_consent_while_clicking() {
-        let mut shop = Shop::new(1, "a/b/1.0.0");
-        let (first, second) = (shop.click(), shop.click());
-        assert_eq!(first["consistentValue"], second["consistentValue"]);
-        assert_eq!(
-            first["strmMeta"]["consentLevels"],
-            second["strmMeta"]["consentLevels"]
-        );
-        assert_ne!(first["strmMeta"]["nonce"], second["strmMeta"]["nonce"]);
     }
 }

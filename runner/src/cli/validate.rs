@@ -36,10 +36,10 @@ impl Validate {
             for note in &loaded.notes {
                 output::line(&format!("note: {note}"));
             }
-            output::line(&format!(
-                "{} connectors: no problems",
-                loaded.connectors.len()
-            ));
+            output::line(&match loaded.connectors.len() {
+                1 => "1 connector: no problems".to_owned(),
+                count => format!("{count} connectors: no problems"),
+            });
         }
         Ok(())
     }
