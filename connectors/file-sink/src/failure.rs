@@ -1,4 +1,4 @@
-//! What a failed file operation means for the task: wait, open anew, or stop; and what to do about it.
+//! What a failed file operation means for the task: try again, open anew, or stop; and what to do about it.
 
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -26,16 +26,19 @@ pub(crate) fn failed(doing: &str, path: &Path, error: io::Error) -> Error {
              the limit (ulimit -f), and restart the task",
         ),
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => (
-            Retry::Never,
-            "let the user that runs the worker read and write there, and restart the task",
+            Retry::Backoff,
+            "let the user that runs the worker read and write there; nothing is lost, and writing goes on \
+             as soon as that is so",
         ),
         ErrorKind::NotFound
         | ErrorKind::NotADirectory
         | ErrorKind::IsADirectory
-        | ErrorKind::AlreadyExists
-        | ErrorKind::InvalidFilename
-        | ErrorKind::InvalidInput
-        | ErrorKind::Unsupported => (
+        | ErrorKind::AlreadyExists => (
+            Retry::Backoff,
+            "put right what lies there, or let `file` name another path; nothing is lost, and writing goes \
+             on as soon as that is so",
+        ),
+        ErrorKind::InvalidFilename | ErrorKind::InvalidInput | ErrorKind::Unsupported => (
             Retry::Never,
             "let `file` name a path that can be written, and restart the task",
         ),
@@ -70,15 +73,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_disk_passes_missing_rights_do_not_and_the_rest_is_opened_anew() {
+    fn what_an_operator_can_put_right_passes_and_a_path_that_cannot_be_does_not() {
         for (errno, retry) in [
             (28, Retry::Backoff),
             (122, Retry::Backoff),
             (24, Retry::Backoff),
-            (13, Retry::Never),
-            (30, Retry::Never),
-            (2, Retry::Never),
-            (20, Retry::Never),
+            (13, Retry::Backoff),
+            (30, Retry::Backoff),
+            (2, Retry::Backoff),
+            (20, Retry::Backoff),
             (36, Retry::Never),
             (27, Retry::Never),
             (5, Retry::Reconnect),

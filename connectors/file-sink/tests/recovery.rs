@@ -214,19 +214,24 @@ fn a_path_that_cannot_be_written_is_named() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("file"), "").unwrap();
     std::fs::create_dir(dir.path().join("a-0.jsonl.position")).unwrap();
-    for (keys, topic, expected) in [
-        ("file=file/{topic}-{partition}", "a", "/file"),
-        ("file=file/deeper/{topic}-{partition}", "a", "/file"),
-        ("", "a", "a-0.jsonl.position"),
+    let (passes, stays) = (
+        (Retry::Backoff, "nothing is lost"),
+        (Retry::Never, "restart the task"),
+    );
+    for (keys, topic, expected, (retry, advice)) in [
+        ("file=file/{topic}-{partition}", "a", "/file", passes),
+        ("file=file/deeper/{topic}-{partition}", "a", "/file", passes),
+        ("", "a", "a-0.jsonl.position", passes),
         (
             "",
             &*"日本".repeat(60),
             ".jsonl.position: File name too long",
+            stays,
         ),
     ] {
         let error = open(&mut sink(dir.path(), keys), &[partition(topic, 0)]).unwrap_err();
-        assert_eq!(error.retry, Retry::Never, "{error}");
+        assert_eq!(error.retry, retry, "{error}");
         assert!(error.message.contains(expected), "{error}");
-        assert!(error.message.contains("restart the task"), "{error}");
+        assert!(error.message.contains(advice), "{error}");
     }
 }
