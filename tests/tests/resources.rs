@@ -101,6 +101,14 @@ on_both_brokers! {
             assert!(!text.contains("example.org") && !text.contains("\"ann\""), "encrypted: {text}");
         }
 
+        let stream = parsed(&deployment.ask(&["get", "stream", "demo-0-1", "-o", "json"]));
+        assert_eq!((stream["name"].as_str(), stream["partitions"].as_i64()), (Some("demo-0-1"), Some(1)));
+        assert_eq!((stream["derived_from"].as_str(), stream["levels"].as_str()), (Some("demo"), Some("0,1")));
+        let stream = deployment.ask(&["get", "stream", "demo"]);
+        for word in ["NAME", "PARTITIONS", "DERIVED FROM", "demo"] {
+            assert!(stream.contains(word), "{word} in {stream}");
+        }
+
         // What was set up survives a restart.
         assert!(worker.stop().success());
         let worker = deployment.start().await;
@@ -131,6 +139,11 @@ on_both_brokers! {
         let _ = deployment.ask(&["delete", "contract", "shop/orders/3.0.0"]);
         let errors = refused(&deployment, &["get", "contract", "shop/orders/3.0.0"]);
         assert!(errors.contains("there is no contract"), "{errors}");
+        let _ = deployment.ask(&["delete", "schema", "shop/order/1.0.0"]);
+        let errors = refused(&deployment, &["get", "schema", "shop/order/1.0.0"]);
+        assert!(errors.contains("shop/order/1.0.0"), "{errors}");
+        let schemas = parsed(&deployment.ask(&["list", "schemas", "-o", "json"]));
+        assert!(!names(&schemas, "ref").contains(&"shop/order/1.0.0".to_owned()), "{schemas}");
         // A contract of a file stays the file's.
         let errors = refused(&deployment, &["delete", "contract", "streammachine/example/1.3.0"]);
         assert!(errors.contains("contracts.dir"), "{errors}");
