@@ -1,6 +1,8 @@
 //! The commands of the README, as they stand there.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -113,4 +115,68 @@ fn every_page_and_program_that_the_readme_names_exists() {
         .unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
     assert!(help.contains(arguments[1]), "{arguments:?} in {help}");
+}
+
+/// Commands that are followed by one more word.
+const GROUPS: [&str; 5] = ["create", "list", "get", "delete", "keys"];
+
+/// The `penstock` commands of a page, in blocks of shell and in the text.
+fn commands(page: &str) -> Vec<&str> {
+    let mut commands: Vec<&str> = page
+        .split('`')
+        .filter_map(|text| text.strip_prefix("penstock "))
+        .filter(|text| !text.contains('\n'))
+        .collect();
+    let in_blocks = page.lines().filter_map(|line| {
+        let command = line.trim_start().strip_prefix("penstock ")?;
+        // What follows a command on its line.
+        Some(command.split(" #").next().unwrap())
+    });
+    commands.extend(in_blocks.filter(|command| !command.contains('`')));
+    commands
+}
+
+#[test]
+fn every_command_and_option_that_the_pages_name_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut pages = vec![root.join("README.md"), root.join("CHANGELOG.md")];
+    for entry in fs::read_dir(root.join("docs")).unwrap() {
+        let path = entry.unwrap().path();
+        pages.extend(path.extension().is_some().then_some(path));
+    }
+    let mut seen = BTreeSet::new();
+    for page in pages {
+        let text = fs::read_to_string(&page).unwrap();
+        for command in commands(&text) {
+            let words: Vec<_> = command.split_whitespace().collect();
+            let depth = 1 + usize::from(GROUPS.contains(&words[0]));
+            let verbs: Vec<_> = words
+                .iter()
+                .take(depth)
+                .filter(|word| !word.starts_with('-'))
+                .collect();
+            let output = Command::new(penstock())
+                .args(&verbs)
+                .arg("--help")
+                .output()
+                .unwrap();
+            let help = String::from_utf8(output.stdout).unwrap();
+            assert!(output.status.success(), "{}: {command}", page.display());
+            for option in words.iter().filter(|word| word.starts_with("--")) {
+                let option = option.split('=').next().unwrap();
+                assert!(help.contains(option), "{}: {command}", page.display());
+            }
+            seen.extend(verbs.first().map(|verb| (**verb).to_owned()));
+        }
+    }
+    for verb in [
+        "run",
+        "validate",
+        "egress",
+        "create",
+        "keys",
+        "dead-letters",
+    ] {
+        assert!(seen.contains(verb), "{verb} in {seen:?}");
+    }
 }
