@@ -247,7 +247,9 @@ async fn records_that_fit_no_file_become_dead_letters_and_the_rest_lies_in_files
     assert_eq!(offsets, [Some(1), Some(2), Some(3)]);
     for (letter, cause) in letters.iter().zip(["country", "country", "visits"]) {
         assert!(
-            letter["cause"]["message"].to_string().contains(cause),
+            letter["cause"]["exception.message"]
+                .to_string()
+                .contains(cause),
             "{letter}"
         );
     }
