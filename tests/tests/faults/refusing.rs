@@ -103,11 +103,13 @@ async fn a_registry_that_refuses_costs_no_record_and_needs_no_restart() {
     let gatekeeper = Gatekeeper::before(estate.registry_url().unwrap()).await;
     deployment.set("worker.properties", "schema.registry.url", &gatekeeper.url);
     deployment.set("worker.properties", "task.restart.delay.max.ms", "500");
-    // The registry is not needed to start.
-    for file in ["schemas", "contracts"] {
-        deployment.set("worker.properties", &format!("{file}.dir"), "none");
-    }
-    std::fs::create_dir(deployment.path().join("none")).unwrap();
+    // Without schemas of its own it does not need the registry to start.
+    let settings = std::fs::read_to_string(deployment.path().join("worker.properties")).unwrap();
+    let settings: Vec<_> = settings
+        .lines()
+        .filter(|line| !line.starts_with("schemas.dir"))
+        .collect();
+    deployment.write("worker.properties", &(settings.join("\n") + "\n"));
     deployment.write(
         "egress.properties",
         "name=egress\nconnector.class=WebSocketSink\ntopics=looked-at\nws.listen=127.0.0.1:8082\n\

@@ -141,6 +141,24 @@ impl Fixture {
         all
     }
 
+    /// What a reader of committed records sees of a topic within a moment, also while a transaction is
+    /// open there.
+    pub(crate) fn visible(&self, topic: &str) -> Vec<Message> {
+        let mut reader = self
+            .broker
+            .reader(ReaderSpec::new(unique("reader")))
+            .unwrap();
+        for partition in 0..self.broker.topic(topic).unwrap().unwrap().partitions {
+            reader.assign(topic, partition, StartAt::Earliest).unwrap();
+        }
+        let mut seen = Vec::new();
+        let until = Instant::now() + MOMENT;
+        while Instant::now() < until {
+            seen.extend(reader.poll(1000, MOMENT).unwrap());
+        }
+        seen
+    }
+
     /// The end of a partition, records of open transactions included: Kafka answers a commit before
     /// readers of committed records see it.
     fn end(&self, topic: &str, partition: i32) -> i64 {

@@ -33,7 +33,7 @@ pub(crate) fn outputs_and_offsets_become_visible_together(fixture: &Fixture) {
         producer.flush(LIMIT).unwrap().is_empty(),
         "deliveries come with the commit"
     );
-    assert!(fixture.read_all(&one).is_empty() && fixture.read_all(&two).is_empty());
+    assert!(fixture.visible(&one).is_empty() && fixture.visible(&two).is_empty());
     assert_eq!(
         fixture
             .broker
