@@ -22,7 +22,7 @@ pub const MAVEN: Tool = Tool {
     name: "mvn",
     hint: "install Apache Maven 3.8 or newer (Debian: maven)",
 };
-/// Builds the object stores.
+/// Builds the object stores and the checker of compose files.
 pub const GO: Tool = Tool {
     name: "go",
     hint: "install Go 1.26 or newer (https://go.dev/dl)",
