@@ -18,7 +18,7 @@ fn s3(bucket: &Bucket) -> S3 {
         region: Some("us-east-1".to_owned()),
         default_region: "us-east-1",
         endpoint: Some(bucket.endpoint().to_owned()),
-        path_style: true,
+        path_style: None,
         credentials: S3Credentials::Keys {
             id: credentials[0].1.to_owned(),
             secret: Secret::parse(credentials[1].1).unwrap(),

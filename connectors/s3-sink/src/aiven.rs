@@ -77,7 +77,7 @@ impl AivenS3Config {
             region: self.region.clone(),
             default_region: "us-east-1",
             endpoint: self.endpoint.clone(),
-            path_style: self.endpoint.is_some(),
+            path_style: None,
             credentials: credentials(
                 self.key_id.as_ref(),
                 self.key_secret.as_ref(),

@@ -126,7 +126,7 @@ impl ConfluentS3Config {
             region: self.region.clone(),
             default_region: "us-west-2",
             endpoint: self.endpoint.clone().or(accelerated),
-            path_style: self.path_style && !self.accelerated,
+            path_style: Some(self.path_style && !self.accelerated),
             credentials: credentials(
                 self.key_id.as_ref(),
                 self.key_secret.as_ref(),

@@ -1,6 +1,7 @@
-//! Buckets of a test's own, on MinIO and on fake-gcs-server: filled and looked at over the servers' own
-//! interfaces, without a line of ours.
+//! Buckets of a test's own, on MinIO, on fake-gcs-server and on Azurite: filled and looked at over the
+//! servers' own interfaces, without a line of ours.
 
+mod azure;
 mod gcs;
 mod s3;
 mod servers;
@@ -9,7 +10,10 @@ use std::fs;
 use std::path::Path;
 
 use bytes::Bytes;
+use object_store::path::Path as ObjectPath;
+use xtask::services::{Azurite, Minio};
 
+use self::azure::Azure;
 use self::gcs::Gcs;
 use self::s3::S3;
 
@@ -24,6 +28,7 @@ pub struct Bucket {
 enum Store {
     S3(S3),
     Gcs(Gcs),
+    Azure(Azure),
 }
 
 /// What a listing tells of an object.
@@ -58,23 +63,65 @@ impl Bucket {
         Self { name, store }
     }
 
+    /// A container on Azurite.
+    ///
+    /// # Panics
+    /// As [`Bucket::s3`].
+    pub async fn azure() -> Self {
+        let name = unique_name();
+        let server = servers::azure().await;
+        let store = Store::Azure(Azure::create(server, &name).await);
+        Self { name, store }
+    }
+
     /// The bucket's name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The server's base address: `store.url`, `gcs.endpoint`.
+    /// The bucket as our connectors name it: `s3://name`, `gs://name`, `az://name`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let scheme = match &self.store {
+            Store::S3(_) => "s3",
+            Store::Gcs(_) => "gs",
+            Store::Azure(_) => "az",
+        };
+        format!("{scheme}://{}", self.name)
+    }
+
+    /// The lines of a properties file that let our connectors in.
+    #[must_use]
+    pub fn keys(&self) -> String {
+        match &self.store {
+            Store::S3(s3) => format!(
+                "aws.region={}\naws.access.key.id={}\naws.secret.access.key={}\n",
+                Minio::REGION,
+                s3.server().key_id,
+                s3.server().secret
+            ),
+            Store::Gcs(_) => String::new(),
+            Store::Azure(azure) => format!(
+                "azure.account.name={}\nazure.account.key={}\n",
+                Azurite::ACCOUNT,
+                azure.server().key
+            ),
+        }
+    }
+
+    /// The server's base address: `store.url`, `gcs.endpoint`; on Azurite with the storage account.
     #[must_use]
     pub fn endpoint(&self) -> &str {
         match &self.store {
             Store::S3(s3) => &s3.server().url,
             Store::Gcs(gcs) => gcs.url(),
+            Store::Azure(azure) => &azure.server().url,
         }
     }
 
-    /// The environment variables that let a program in, by the names that S3's clients look for; none
-    /// on GCS, where everybody may come in.
+    /// The environment variables that let a program in, by the names that the stores' clients look
+    /// for; none on GCS, where everybody may come in.
     #[must_use]
     pub fn credentials(&self) -> Vec<(&str, &str)> {
         match &self.store {
@@ -83,6 +130,7 @@ impl Bucket {
                 ("AWS_SECRET_ACCESS_KEY", &s3.server().secret),
             ],
             Store::Gcs(_) => Vec::new(),
+            Store::Azure(azure) => vec![("AZURE_STORAGE_ACCOUNT_KEY", &azure.server().key)],
         }
     }
 
@@ -94,6 +142,7 @@ impl Bucket {
         let mut objects = match &self.store {
             Store::S3(s3) => s3.list(prefix).await,
             Store::Gcs(gcs) => gcs.list(prefix).await,
+            Store::Azure(azure) => azure.list(prefix).await,
         };
         objects.sort_by(|a, b| a.name.cmp(&b.name));
         objects
@@ -116,6 +165,7 @@ impl Bucket {
         match &self.store {
             Store::S3(s3) => s3.get(name).await,
             Store::Gcs(gcs) => gcs.get(name).await,
+            Store::Azure(azure) => azure.get(name).await,
         }
     }
 
@@ -127,18 +177,19 @@ impl Bucket {
         match &self.store {
             Store::S3(s3) => s3.put(name, bytes.into()).await,
             Store::Gcs(gcs) => gcs.put(name, bytes.into()).await,
+            Store::Azure(azure) => azure.put(name, bytes.into()).await,
         }
     }
 
     /// Names of the objects of uploads that were begun and neither completed nor given up. Always
-    /// none on fake-gcs-server, which does not tell.
+    /// none on fake-gcs-server, which does not tell, and on Azure, which forgets them by itself.
     ///
     /// # Panics
     /// When the server does not answer.
     pub async fn unfinished(&self) -> Vec<String> {
         match &self.store {
             Store::S3(s3) => s3.unfinished().await,
-            Store::Gcs(_) => Vec::new(),
+            Store::Gcs(_) | Store::Azure(_) => Vec::new(),
         }
     }
 
@@ -158,4 +209,9 @@ impl Bucket {
 
 fn unique_name() -> String {
     format!("test-{}", uuid::Uuid::new_v4())
+}
+
+/// The name as it is: `Path::from` would write some characters as their percent codes.
+fn path(name: &str) -> ObjectPath {
+    ObjectPath::parse(name).unwrap_or_else(|error| panic!("{error}"))
 }

@@ -4,13 +4,12 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::aws::{AmazonS3, AmazonS3Builder, AwsAuthorizer, AwsCredential};
 use object_store::client::{HttpRequest, HttpRequestBody};
-use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use reqwest::Method;
 use xtask::services::Minio;
 
-use super::Object;
 use super::servers::S3Server;
+use super::{Object, path};
 
 #[derive(Debug)]
 pub(super) struct S3 {
@@ -110,9 +109,4 @@ impl S3 {
         assert!(status.is_success(), "{url}: {status} {body}");
         body
     }
-}
-
-/// The name as it is: `Path::from` would write some characters as their percent codes.
-fn path(name: &str) -> Path {
-    Path::parse(name).unwrap_or_else(|error| panic!("{error}"))
 }

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use xtask::paths::RunDir;
 use xtask::services::{
-    FakeGcs, GCS_VARIABLE, Minio, S3_KEY_ID_VARIABLE, S3_SECRET_VARIABLE, S3_VARIABLE,
+    AZURE_KEY_VARIABLE, AZURE_VARIABLE, Azurite, FakeGcs, GCS_VARIABLE, Minio, S3_KEY_ID_VARIABLE, S3_SECRET_VARIABLE, S3_VARIABLE,
 };
 
 /// An S3 server and its user.
@@ -16,13 +16,19 @@ pub(super) struct S3Server {
     pub(super) secret: String,
 }
 
+/// An Azure Blob server, its storage account in the address, and the account's key.
+#[derive(Debug, Clone)]
+pub(super) struct AzureServer {
+    pub(super) url: String,
+    pub(super) key: String,
+}
+
 pub(super) async fn s3() -> S3Server {
     if let Ok(url) = env::var(S3_VARIABLE) {
-        let value = |name| env::var(name).unwrap_or_else(|_| panic!("{name} is not set"));
         return S3Server {
             url,
-            key_id: value(S3_KEY_ID_VARIABLE),
-            secret: value(S3_SECRET_VARIABLE),
+            key_id: variable(S3_KEY_ID_VARIABLE),
+            secret: variable(S3_SECRET_VARIABLE),
         };
     }
     static OWN: OnceLock<(Minio, RunDir)> = OnceLock::new();
@@ -40,6 +46,24 @@ pub(super) async fn gcs() -> String {
     }
     static OWN: OnceLock<(FakeGcs, RunDir)> = OnceLock::new();
     own(&OWN, FakeGcs::start, FakeGcs::url).await
+}
+
+pub(super) async fn azure() -> AzureServer {
+    if let Ok(url) = env::var(AZURE_VARIABLE) {
+        return AzureServer {
+            url,
+            key: variable(AZURE_KEY_VARIABLE),
+        };
+    }
+    static OWN: OnceLock<(Azurite, RunDir)> = OnceLock::new();
+    AzureServer {
+        url: own(&OWN, Azurite::start, Azurite::url).await,
+        key: Azurite::KEY.into(),
+    }
+}
+
+fn variable(name: &str) -> String {
+    env::var(name).unwrap_or_else(|_| panic!("{name} is not set"))
 }
 
 /// A server that all tests of this process share; it ends with the process.

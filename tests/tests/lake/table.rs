@@ -16,18 +16,12 @@ pub(crate) fn export(
     name: &str,
     keys: &str,
 ) {
-    let credentials = bucket.credentials();
-    let place = match credentials.as_slice() {
-        [(_, id), (_, secret)] => format!(
-            "url=s3://{}/{name}\naws.region=us-east-1\naws.access.key.id={id}\naws.secret.access.key={secret}",
-            bucket.name()
-        ),
-        _ => format!("url=gs://{}/{name}", bucket.name()),
-    };
     let text = format!(
-        "name={name}\nconnector.class=ObjectSink\ntopics=demo-2\n{place}\nendpoint={endpoint}\n\
+        "name={name}\nconnector.class=ObjectSink\ntopics=demo-2\nurl={}/{name}\n{}endpoint={endpoint}\n\
          value.converter=io.confluent.connect.avro.AvroConverter\n\
-         consumer.override.session.timeout.ms=6000\n{keys}\n"
+         consumer.override.session.timeout.ms=6000\n{keys}\n",
+        bucket.url(),
+        bucket.keys(),
     );
     deployment.write(&format!("{name}.properties"), &text);
 }

@@ -5,6 +5,7 @@
 pub mod debian;
 pub mod go;
 pub mod maven;
+pub mod node;
 pub mod python;
 
 use std::fs::{self, File};

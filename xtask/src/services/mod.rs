@@ -1,5 +1,6 @@
 //! The real servers that tests talk to, on free loopback ports with small heaps.
 
+mod azure;
 mod kafka;
 mod objects;
 mod probe;
@@ -8,6 +9,7 @@ mod security;
 mod set;
 mod shared;
 
+pub use azure::Azurite;
 pub use kafka::{Kafka, KafkaOptions};
 pub use objects::{FakeGcs, Minio};
 pub use registry::Registry;
@@ -28,6 +30,11 @@ pub const S3_KEY_ID_VARIABLE: &str = "PENSTOCK_TEST_S3_ACCESS_KEY_ID";
 pub const S3_SECRET_VARIABLE: &str = "PENSTOCK_TEST_S3_SECRET_ACCESS_KEY";
 /// Base address of a server with the JSON interface of Google Cloud Storage.
 pub const GCS_VARIABLE: &str = "PENSTOCK_TEST_GCS";
+/// Base address of an Azure Blob server, the storage account included, whose key is
+/// [`AZURE_KEY_VARIABLE`].
+pub const AZURE_VARIABLE: &str = "PENSTOCK_TEST_AZURE";
+/// Key of the Azure server's storage account, [`Azurite::ACCOUNT`].
+pub const AZURE_KEY_VARIABLE: &str = "PENSTOCK_TEST_AZURE_ACCOUNT_KEY";
 /// Interpreter with other people's clients and file readers.
 pub const PYTHON_VARIABLE: &str = "PENSTOCK_TEST_PYTHON";
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::thread::{self, ScopedJoinHandle};
 
-use super::{FakeGcs, Kafka, Minio, PYTHON_VARIABLE, Registry};
+use super::{Azurite, FakeGcs, Kafka, Minio, PYTHON_VARIABLE, Registry};
 use crate::paths::RunDir;
 use crate::{Error, Result, fetch, tools};
 
@@ -36,6 +36,7 @@ impl Fetched {
             });
             let python = scope.spawn(|| {
                 fetch::python::hadolint()?;
+                fetch::node::azurite()?;
                 fetch::python::environment()
             });
             fetch::maven::kafka()?;
@@ -61,6 +62,7 @@ pub struct Services {
     registry: Registry,
     minio: Minio,
     gcs: FakeGcs,
+    azurite: Azurite,
     python: PathBuf,
     _dir: RunDir,
 }
@@ -73,18 +75,20 @@ impl Services {
     pub fn start(fetched: &Fetched) -> Result<Self> {
         let dir = RunDir::create()?;
         let folder = |name| dir.path().join(name);
-        let (kafka, registry, minio, gcs) = thread::scope(|scope| {
+        let (kafka, registry, azurite, minio, gcs) = thread::scope(|scope| {
             let kafka = scope.spawn(|| Kafka::start(&folder("kafka")));
             let registry = scope.spawn(|| Registry::start(&folder("registry")));
+            let azurite = scope.spawn(|| Azurite::start(&folder("azurite")));
             let minio = Minio::start(&folder("minio"));
             let gcs = FakeGcs::start(&folder("gcs"));
-            (joined(kafka), joined(registry), minio, gcs)
+            (joined(kafka), joined(registry), joined(azurite), minio, gcs)
         });
         Ok(Self {
             kafka: kafka?,
             registry: registry?,
             minio: minio?,
             gcs: gcs?,
+            azurite: azurite?,
             python: fetched.python(),
             _dir: dir,
         })
@@ -97,6 +101,7 @@ impl Services {
         variables.extend(self.registry.variables());
         variables.extend(self.minio.variables());
         variables.extend(self.gcs.variables());
+        variables.extend(self.azurite.variables());
         variables.push((PYTHON_VARIABLE, self.python.display().to_string()));
         variables
     }

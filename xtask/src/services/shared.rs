@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FakeGcs, Fetched, Kafka, Minio, PYTHON_VARIABLE, Registry, Variables};
+use super::{Azurite, FakeGcs, Fetched, Kafka, Minio, PYTHON_VARIABLE, Registry, Variables};
 use crate::fetch::lock;
 use crate::process::{is_alive, stop_group};
 use crate::{Error, Result, paths};
@@ -27,6 +27,9 @@ const SERVERS: &[(&str, Start)] = &[
     ("minio", |dir| Minio::start_detached(dir).map(Minio::detach)),
     ("gcs", |dir| {
         FakeGcs::start_detached(dir).map(FakeGcs::detach)
+    }),
+    ("azurite", |dir| {
+        Azurite::start_detached(dir).map(Azurite::detach)
     }),
 ];
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+use object_store::azure::{AzureAccessKey, AzureConfigKey, MicrosoftAzureBuilder, split_sas};
 use penstock_connect::Error;
 use penstock_connect::config::Secret;
 
@@ -20,6 +20,8 @@ pub struct Azure {
     pub endpoint: Option<String>,
     /// Who writes.
     pub credentials: AzureCredentials,
+    /// Where that comes from, for messages: `azure.account.key`.
+    pub origin: &'static str,
     /// The way to it.
     pub proxy: Proxy,
     /// Longest that it may say nothing.
@@ -84,14 +86,7 @@ impl Azure {
     /// A client for the container. Nothing is sent yet.
     pub fn store(&self) -> Result<Store, Error> {
         let name = format!("az://{}", self.container);
-        let builder = match &self.credentials {
-            AzureCredentials::Key(key) => {
-                MicrosoftAzureBuilder::new().with_access_key(key.reveal())
-            }
-            AzureCredentials::Sas(sas) => MicrosoftAzureBuilder::new()
-                .with_config(AzureConfigKey::SasKey, sas.reveal().trim_start_matches('?')),
-            AzureCredentials::Environment => MicrosoftAzureBuilder::from_env(),
-        };
+        let builder = self.builder(&name)?;
         let builder = builder
             .with_account(&self.account)
             .with_container_name(&self.container)
@@ -106,7 +101,30 @@ impl Azure {
             None => builder,
         };
         let store = builder.build().map_err(|error| refused(&name, error))?;
-        Ok(Store::in_parts(store, name).waiting(self.timeout))
+        Ok(Store::in_parts(store, name)
+            .entered_with(self.origin)
+            .waiting(self.timeout))
+    }
+
+    /// A builder that has the credentials. What is wrong with a secret is not said in the library's words,
+    /// which may quote it.
+    fn builder(&self, name: &str) -> Result<MicrosoftAzureBuilder, Error> {
+        let wrong = |what| Error::never(format!("{name} cannot be used: {} {what}", self.origin));
+        let builder = MicrosoftAzureBuilder::new();
+        Ok(match &self.credentials {
+            AzureCredentials::Key(key) => {
+                AzureAccessKey::try_new(key.reveal())
+                    .map_err(|_| wrong("has a key that is not base64"))?;
+                builder.with_access_key(key.reveal())
+            }
+            AzureCredentials::Sas(sas) => {
+                let sas = sas.reveal().trim_start_matches('?');
+                split_sas(sas)
+                    .map_err(|_| wrong("is not a shared access signature (sv=…&sig=…)"))?;
+                builder.with_config(AzureConfigKey::SasKey, sas)
+            }
+            AzureCredentials::Environment => MicrosoftAzureBuilder::from_env(),
+        })
     }
 }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 use object_store::{BackoffConfig, ClientOptions, RetryConfig};
 use penstock_connect::config::Secret;
 
+use super::identity::variable;
+
 /// Longest that a connection may take.
 pub(super) const CONNECT: Duration = Duration::from_secs(5);
 
@@ -74,7 +76,59 @@ pub(super) fn options(proxy: &Proxy, timeout: Duration, endpoint: Option<&str>) 
         .with_connect_timeout(CONNECT.min(timeout))
         .with_allow_http(endpoint.is_some_and(|url| url.starts_with("http://")));
     match proxy.full_url() {
-        Some(url) => options.with_proxy_url(url),
+        Some(url) => options
+            .with_proxy_url(url)
+            .with_proxy_excludes(machine_hosts()),
         None => options,
+    }
+}
+
+/// Hosts of the services that tell a machine or a container who it is. A proxy would be told who the
+/// proxy is.
+fn machine_hosts() -> String {
+    const USUAL: [&str; 6] = [
+        "169.254.169.254",
+        "169.254.170.2",
+        "169.254.170.23",
+        "fd00:ec2::23",
+        "fd00:ec2::254",
+        "metadata.google.internal",
+    ];
+    let given = [
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        "GCE_METADATA_HOST",
+        "IDENTITY_ENDPOINT",
+    ];
+    let given = given.iter().filter_map(|name| variable(name));
+    let mut hosts: Vec<String> = given.map(|address| host(&address).to_owned()).collect();
+    hosts.extend(USUAL.map(str::to_owned));
+    hosts.join(",")
+}
+
+/// The host of a URL, or of `host:port`.
+fn host(address: &str) -> &str {
+    let address = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let address = address.split('/').next().unwrap_or(address);
+    match address.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(rest),
+        None => address.split(':').next().unwrap_or(address),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::host;
+
+    #[test]
+    fn hosts_are_told_from_what_stands_around_them() {
+        for (address, expected) in [
+            ("http://169.254.170.23/v1/credentials", "169.254.170.23"),
+            ("http://[fd00:ec2::23]:80/v1", "fd00:ec2::23"),
+            ("metadata:8080", "metadata"),
+            ("metadata.google.internal", "metadata.google.internal"),
+        ] {
+            assert_eq!(host(address), expected);
+        }
     }
 }

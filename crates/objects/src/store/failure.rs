@@ -7,19 +7,22 @@ use penstock_connect::{Error, Retry};
 const ANOTHER_REGION: &str = "the bucket is in another region; correct the region";
 const NO_BUCKET: &str = "there is no such bucket; make it, or correct its name";
 const NO_ANSWER: &str = "no answer came in the time of store.timeout.ms";
+const NO_CONTAINER: &str = "there is no such container; make it, or correct its name";
+
+/// What advice calls the credentials; messages say behind it where they come from.
+const CREDENTIALS: &str = "these credentials";
 
 /// Codes of S3's, GCS's and Azure's XML answers, what they mean, and whether that may pass by itself.
 const CODES: &[(&[&str], Retry, &str)] = &[
-    (
-        &["NoSuchBucket", "ContainerNotFound"],
-        Retry::Never,
-        NO_BUCKET,
-    ),
+    (&["NoSuchBucket"], Retry::Never, NO_BUCKET),
+    (&["ContainerNotFound"], Retry::Never, NO_CONTAINER),
     (
         &[
             "InvalidAccessKeyId",
             "SignatureDoesNotMatch",
             "InvalidToken",
+            "InvalidTokenId",
+            "InvalidIdentityToken",
             "AuthenticationFailed",
             "InvalidSecurity",
         ],
@@ -27,19 +30,28 @@ const CODES: &[(&[&str], Retry, &str)] = &[
         "the store does not know these credentials; correct them",
     ),
     (
-        &["ExpiredToken", "TokenRefreshRequired"],
+        &[
+            "ExpiredToken",
+            "ExpiredTokenException",
+            "TokenRefreshRequired",
+        ],
         Retry::Backoff,
-        "the credentials have run out; renew them",
+        "these credentials have run out; renew them",
     ),
     (
         &[
             "AccessDenied",
             "AllAccessDisabled",
             "AuthorizationPermissionMismatch",
-            "AuthorizationFailure",
         ],
         Retry::Never,
         "these credentials may not do that; grant them the right (to write objects and to abort uploads, or to list and read)",
+    ),
+    (
+        &["AuthorizationFailure"],
+        Retry::Never,
+        "the store does not let these credentials in; correct them, or let this machine through the account's \
+         firewall",
     ),
     (
         &[
@@ -67,13 +79,26 @@ const CODES: &[(&[&str], Retry, &str)] = &[
     ),
 ];
 
-/// The bucket is not there.
-pub(super) fn no_bucket(name: &str) -> Error {
-    Error::never(format!("{name} cannot be written: {NO_BUCKET}"))
+/// Whether the store of that name is a container on Azure.
+pub(super) fn is_azure(name: &str) -> bool {
+    name.starts_with("az://")
 }
 
-pub(super) fn explain(name: &str, what: &str, error: StoreError) -> Error {
+/// The bucket is not there.
+pub(super) fn no_bucket(name: &str) -> Error {
+    let advice = if is_azure(name) {
+        NO_CONTAINER
+    } else {
+        NO_BUCKET
+    };
+    Error::never(format!("{name} cannot be written: {advice}"))
+}
+
+/// `origin`: where the credentials come from.
+pub(super) fn explain(name: &str, origin: &str, what: &str, error: StoreError) -> Error {
     let text = chain(&error);
+    let with_origin =
+        |advice: &str| advice.replace(CREDENTIALS, &format!("{CREDENTIALS} ({origin})"));
     let code = between(&text, "<Code>", "</Code>");
     let known = CODES
         .iter()
@@ -84,7 +109,7 @@ pub(super) fn explain(name: &str, what: &str, error: StoreError) -> Error {
             .map_or_else(String::new, |region| format!(" (it says {region})"));
         return Error {
             retry: *retry,
-            message: format!("{name} {what}: {advice}{region} [{code}]"),
+            message: format!("{name} {what}: {}{region} [{code}]", with_origin(advice)),
             source: None,
         };
     }
@@ -107,7 +132,11 @@ pub(super) fn explain(name: &str, what: &str, error: StoreError) -> Error {
     };
     Error {
         retry,
-        message: format!("{name} {what}{advice}: {}", first_line(&error.to_string())),
+        message: format!(
+            "{name} {what}{}: {}",
+            with_origin(advice),
+            first_line(&error.to_string())
+        ),
         source: Some(Box::new(error)),
     }
 }
@@ -168,6 +197,12 @@ mod tests {
                  says eu-west-1) [AuthorizationHeaderMalformed]",
             ),
             (
+                "<Error><Code>InvalidAccessKeyId</Code></Error>",
+                Retry::Never,
+                "s3://lake cannot be written: the store does not know these credentials \
+                 (aws.access.key.id); correct them [InvalidAccessKeyId]",
+            ),
+            (
                 "<Error><Code>RequestTimeTooSkewed</Code></Error>",
                 Retry::Backoff,
                 "s3://lake cannot be written: this machine's clock and the store's differ by more than \
@@ -186,7 +221,7 @@ mod tests {
                  400 Bad Request: <Error><Code>SlowDown</Code></Error>",
             ),
         ] {
-            let error = explain("s3://lake", "cannot be written", generic(body));
+            let error = explain("s3://lake", "aws.access.key.id", "cannot be written", generic(body));
             assert_eq!((error.retry, error.message.as_str()), (retry, message));
         }
     }
@@ -198,7 +233,7 @@ mod tests {
             source: "403".into(),
         };
         assert_eq!(
-            explain("gs://lake", "cannot be written", denied).retry,
+            explain("gs://lake", "gcs.credentials.path", "cannot be written", denied).retry,
             Retry::Never
         );
         let silent = StoreError::Generic {
@@ -208,7 +243,7 @@ mod tests {
                 std::io::Error::other("operation timed out"),
             )),
         };
-        let silent = explain("gs://lake", "cannot be written", silent);
+        let silent = explain("gs://lake", "gcs.credentials.path", "cannot be written", silent);
         assert_eq!(
             (silent.retry, silent.message.as_str()),
             (
@@ -221,7 +256,7 @@ mod tests {
             source: "connection refused".into(),
         };
         assert_eq!(
-            explain("gs://lake", "cannot be written", away).retry,
+            explain("gs://lake", "gcs.credentials.path", "cannot be written", away).retry,
             Retry::Backoff
         );
     }

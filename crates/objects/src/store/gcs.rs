@@ -59,7 +59,21 @@ impl Gcs {
             longest_pause: client::PAUSE,
         });
         let bucket = bucket.map_err(|error| refused(&name, error))?;
-        Ok(Store::in_parts(bucket, name).waiting(self.timeout))
+        Ok(Store::in_parts(bucket, name)
+            .entered_with(self.origin())
+            .waiting(self.timeout))
+    }
+
+    fn origin(&self) -> &'static str {
+        match &self.credentials {
+            GcsCredentials::File(_) => "gcs.credentials.path",
+            GcsCredentials::Json(_) => "gcs.credentials.json",
+            GcsCredentials::Environment => match env::var_os("GOOGLE_APPLICATION_CREDENTIALS") {
+                Some(_) => "GOOGLE_APPLICATION_CREDENTIALS",
+                None => "gcloud's, or the machine's account",
+            },
+            GcsCredentials::Anonymous => "none",
+        }
     }
 
     /// What gives the tokens of requests, if they carry any.

@@ -5,6 +5,7 @@ mod azure;
 mod client;
 mod failure;
 mod gcs;
+mod identity;
 mod profile;
 mod s3;
 
@@ -13,8 +14,7 @@ use std::path::Path as FilePath;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
-use object_store::ObjectStore;
+use object_store::{ObjectStore, PutPayload};
 use object_store::local::LocalFileSystem;
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
@@ -34,6 +34,7 @@ pub struct Store {
     objects: Arc<dyn ObjectStore>,
     multipart: Option<Arc<dyn MultipartStore>>,
     name: Arc<str>,
+    origin: Arc<str>,
     creates_only: bool,
     patience: Duration,
 }
@@ -47,6 +48,7 @@ impl Store {
             objects: store.clone(),
             multipart: Some(store),
             name: name.into(),
+            origin: "none".into(),
             creates_only: true,
             patience: PATIENCE,
         }
@@ -58,6 +60,7 @@ impl Store {
             objects: Arc::new(store),
             multipart: None,
             name: name.into(),
+            origin: "none".into(),
             creates_only: true,
             patience: PATIENCE,
         }
@@ -88,39 +91,46 @@ impl Store {
         self
     }
 
+    /// Says where the credentials come from, for messages: a configuration key, or what the machine has.
+    #[must_use]
+    pub(crate) fn entered_with(mut self, origin: impl Into<Arc<str>>) -> Self {
+        self.origin = origin.into();
+        self
+    }
+
     /// Finds out whether objects whose names begin with `prefix` can be written: an upload is begun and
     /// given up, so nothing is left behind and no other right is asked for than to write.
     pub async fn check(&self, prefix: &str) -> Result<(), Error> {
         let failed = |error| self.failure("cannot be written", error);
         let path = Path::parse(format!("{prefix}.penstock"))
             .map_err(|error| failed(object_store::Error::InvalidPath { source: error }))?;
-        match &self.multipart {
-            // Azure knows of an upload only when its blocks come.
-            Some(_) if self.name.starts_with("az://") => {
-                let mut listed = self.objects.list(Some(&path));
-                listed.next().await.transpose().map_err(failed)?;
-            }
-            Some(parts) => {
-                let upload = match parts.create_multipart(&path).await {
-                    Ok(upload) => upload,
-                    Err(object_store::Error::NotFound { .. }) => {
-                        return Err(failure::no_bucket(&self.name));
-                    }
-                    Err(error) => return Err(failed(error)),
-                };
+        // A directory was made when the store was.
+        let Some(parts) = &self.multipart else {
+            return Ok(());
+        };
+        let begun = match parts.create_multipart(&path).await {
+            // Azure knows of an upload only when its blocks come; those that nobody commits it forgets.
+            Ok(upload) if failure::is_azure(&self.name) => parts
+                .put_part(&path, &upload, 0, PutPayload::from_static(b"-"))
+                .await
+                .map(|_| upload),
+            begun => begun,
+        };
+        match begun {
+            Ok(upload) => {
                 // Left over, it is one of the unfinished uploads that the store cleans up.
                 let _ = parts.abort_multipart(&path, &upload).await;
+                Ok(())
             }
-            // A directory was made when the store was.
-            None => {}
+            Err(object_store::Error::NotFound { .. }) => Err(failure::no_bucket(&self.name)),
+            Err(error) => Err(failed(error)),
         }
-        Ok(())
     }
 
     /// What went wrong, whether trying again can help, and what to do. `what` goes on from the store's
     /// name: "s3://lake {what}".
     pub fn failure(&self, what: &str, error: object_store::Error) -> Error {
-        failure::explain(&self.name, what, error)
+        failure::explain(&self.name, &self.origin, what, error)
     }
 
     /// Puts, gets, lists, deletes.

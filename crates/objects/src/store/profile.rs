@@ -13,9 +13,17 @@ use penstock_connect::Error;
 
 /// How long keys are used before the files are read again: tools that hand out temporary keys write
 /// them there.
-const FRESH: Duration = Duration::from_secs(60);
+const FRESH: Duration = Duration::from_secs(10);
 
-/// A profile that has keys.
+/// Where a profile says that its keys come from, if it has none itself.
+const OTHER_SOURCES: &[&str] = &[
+    "role_arn",
+    "sso_session",
+    "sso_start_url",
+    "credential_process",
+];
+
+/// A profile, with keys or without.
 #[derive(Debug)]
 pub(super) struct Profile {
     name: String,
@@ -72,21 +80,29 @@ impl Profile {
         Ok(Some(profile))
     }
 
+    /// Its name.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The region that it names.
     pub(super) fn region(&self) -> Option<&str> {
         self.region.as_deref()
     }
 
-    /// Its keys, which must be there now; they are read again from time to time.
-    pub(super) fn provider(self) -> Result<AwsCredentialProvider, Error> {
-        let keys = self.keys()?;
-        Ok(Arc::new(ProfileProvider {
+    /// Its keys, which are read again from time to time. `None` for one that only has settings, such as a
+    /// region: then whoever comes next is asked.
+    pub(super) fn provider(self) -> Result<Option<AwsCredentialProvider>, Error> {
+        let Some(keys) = self.keys()? else {
+            return Ok(None);
+        };
+        Ok(Some(Arc::new(ProfileProvider {
             profile: self,
             keys: Mutex::new((Instant::now(), Arc::new(keys))),
-        }))
+        })))
     }
 
-    fn keys(&self) -> Result<AwsCredential, Error> {
+    fn keys(&self) -> Result<Option<AwsCredential>, Error> {
         let own = read(&self.credentials)?;
         let shared = read(&self.config)?;
         let sections = [
@@ -99,32 +115,25 @@ impl Profile {
                 .flatten()
                 .find_map(|section| section.get(key))
         };
-        if let (Some(id), Some(secret)) = (get("aws_access_key_id"), get("aws_secret_access_key")) {
-            return Ok(AwsCredential {
+        match (get("aws_access_key_id"), get("aws_secret_access_key")) {
+            (Some(id), Some(secret)) => Ok(Some(AwsCredential {
                 key_id: id.to_owned(),
                 secret_key: secret.to_owned(),
                 token: get("aws_session_token").map(str::to_owned),
-            });
+            })),
+            (None, None) => match OTHER_SOURCES.iter().find(|key| get(key).is_some()) {
+                Some(key) => Err(Error::never(format!(
+                    "the AWS profile {} gets its keys by {key}, which is not supported: let the AWS command \
+                     line export temporary keys (aws configure export-credentials), or use a web identity",
+                    self.name
+                ))),
+                None => Ok(None),
+            },
+            _ => Err(Error::never(format!(
+                "the AWS profile {} has one of aws_access_key_id and aws_secret_access_key, not both",
+                self.name
+            ))),
         }
-        let other = [
-            "role_arn",
-            "sso_session",
-            "sso_start_url",
-            "credential_process",
-        ]
-        .into_iter()
-        .find(|key| get(key).is_some());
-        Err(Error::never(match other {
-            Some(key) => format!(
-                "the AWS profile {} gets its keys by {key}, which is not supported: let the AWS command \
-                 line export temporary keys (aws configure export-credentials), or use a web identity",
-                self.name
-            ),
-            None => format!(
-                "the AWS profile {} has no aws_access_key_id and aws_secret_access_key",
-                self.name
-            ),
-        }))
     }
 }
 
@@ -172,7 +181,7 @@ impl CredentialProvider for ProfileProvider {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         if keys.0.elapsed() >= FRESH {
             // While a tool writes the file there may be nothing in it: the keys from before serve on.
-            if let Ok(fresh) = self.profile.keys() {
+            if let Ok(Some(fresh)) = self.profile.keys() {
                 keys.1 = Arc::new(fresh);
             }
             keys.0 = Instant::now();
@@ -188,7 +197,8 @@ mod tests {
 
     const CREDENTIALS: &str = "# keys\n[default]\naws_access_key_id = AKIADEFAULT\n\
         aws_secret_access_key=abc/def+ghi=\n\n[temporary]\naws_access_key_id=ASIA\n\
-        aws_secret_access_key=secret\naws_session_token=token\\with=all#of;it\n[empty]\n";
+        aws_secret_access_key=secret\naws_session_token=token\\with=all#of;it\n[half]\n\
+        aws_access_key_id=AKIAHALF\n[empty]\n";
     const CONFIG: &str = "[default]\nregion = eu-west-1\ns3 =\n  max_concurrent_requests = 20\n\
         [profile temporary]\nregion=eu-north-1\n[profile sso]\nsso_session = corp\nregion=us-east-1\n";
 
@@ -214,7 +224,7 @@ mod tests {
         ] {
             let profile = profile(name).unwrap().unwrap();
             assert_eq!(profile.region(), Some(region));
-            let keys = profile.keys().unwrap();
+            let keys = profile.keys().unwrap().unwrap();
             assert_eq!(
                 (keys.key_id.as_str(), keys.secret_key.as_str()),
                 (id, secret)
@@ -224,12 +234,13 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_that_is_not_there_is_none_and_one_without_keys_says_what_to_do() {
+    fn a_profile_without_keys_leaves_it_to_others_and_one_with_keys_elsewhere_says_what_to_do() {
         assert!(profile("nobody").unwrap().is_none());
+        assert!(profile("empty").unwrap().unwrap().keys().unwrap().is_none());
         for (name, message) in [
             (
-                "empty",
-                "the AWS profile empty has no aws_access_key_id and aws_secret_access_key",
+                "half",
+                "the AWS profile half has one of aws_access_key_id and aws_secret_access_key, not both",
             ),
             (
                 "sso",

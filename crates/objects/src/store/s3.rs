@@ -1,14 +1,13 @@
 //! Amazon S3, and everything that speaks its protocol.
 
-use std::env;
 use std::time::Duration;
 
-use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut};
 use penstock_connect::config::Secret;
 use penstock_connect::{Error, choice};
 
 use super::client::{self, Proxy};
-use super::profile::Profile;
+use super::identity::{self, Identity, variable};
 use super::{Store, refused};
 
 /// Where a bucket is and who may write to it.
@@ -23,8 +22,9 @@ pub struct S3 {
     /// `http://127.0.0.1:9000`, where it is not at AWS. Without one: `AWS_ENDPOINT_URL_S3`, then
     /// `AWS_ENDPOINT_URL`.
     pub endpoint: Option<String>,
-    /// The bucket stands in the path (`host/bucket/name`), not in the host's name.
-    pub path_style: bool,
+    /// Whether the bucket stands in the path (`host/bucket/name`) or in the host's name. `None`: in the
+    /// path where there is an endpoint.
+    pub path_style: Option<bool>,
     /// Who writes.
     pub credentials: S3Credentials,
     /// How the store encrypts what it keeps.
@@ -83,40 +83,27 @@ impl S3 {
     /// A client for the bucket. Nothing is sent yet.
     pub fn store(&self) -> Result<Store, Error> {
         let name = format!("s3://{}", self.bucket);
-        let mut builder = match &self.credentials {
-            S3Credentials::Keys { id, secret, token } => {
-                let builder = AmazonS3Builder::new()
-                    .with_access_key_id(id)
-                    .with_secret_access_key(secret.reveal());
-                match token {
-                    Some(token) => builder.with_token(token.reveal()),
-                    None => builder,
-                }
-            }
-            S3Credentials::Environment => AmazonS3Builder::from_env(),
-            S3Credentials::Anonymous => AmazonS3Builder::new().with_skip_signature(true),
-        };
-        let mut region = self.region.clone().or_else(|| {
-            ["AWS_REGION", "AWS_DEFAULT_REGION"]
-                .iter()
-                .find_map(|name| env::var(name).ok())
-        });
-        if matches!(self.credentials, S3Credentials::Environment)
-            && !has_any(&["AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE"])
-            && let Some(profile) = Profile::find()?
-        {
-            region = region.or_else(|| profile.region().map(str::to_owned));
-            builder = builder.with_credentials(profile.provider()?);
-        }
-        let endpoint = self.endpoint.clone().or_else(|| {
-            ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]
-                .iter()
-                .find_map(|name| env::var(name).ok())
-        });
-        builder = builder
+        let Identity {
+            builder,
+            origin,
+            region: profile_region,
+        } = self.identity()?;
+        let region = self
+            .region
+            .clone()
+            .or_else(|| variable("AWS_REGION"))
+            .or_else(|| variable("AWS_DEFAULT_REGION"))
+            .or(profile_region);
+        let endpoint = self
+            .endpoint
+            .clone()
+            .or_else(|| variable("AWS_ENDPOINT_URL_S3"))
+            .or_else(|| variable("AWS_ENDPOINT_URL"));
+        let path_style = self.path_style.unwrap_or(endpoint.is_some());
+        let mut builder = builder
             .with_bucket_name(&self.bucket)
             .with_region(region.as_deref().unwrap_or(self.default_region))
-            .with_virtual_hosted_style_request(!self.path_style)
+            .with_virtual_hosted_style_request(!path_style)
             .with_retry(client::retries())
             .with_client_options(client::options(
                 &self.proxy,
@@ -124,7 +111,9 @@ impl S3 {
                 endpoint.as_deref(),
             ));
         if let Some(endpoint) = &endpoint {
-            builder = builder.with_endpoint(self.bucket_endpoint(endpoint));
+            let endpoint = self.bucket_endpoint(endpoint, path_style);
+            // The more special of the two: the environment may have set it.
+            builder = builder.with_config(AmazonS3ConfigKey::S3Endpoint, endpoint);
         }
         if !self.creates_only {
             builder = builder.with_conditional_put(S3ConditionalPut::Disabled);
@@ -135,23 +124,44 @@ impl S3 {
         let store = builder.build().map_err(|error| refused(&name, error))?;
         Ok(Store::in_parts(store, name)
             .creating_only(self.creates_only)
+            .entered_with(origin)
             .waiting(self.timeout))
     }
 
+    fn identity(&self) -> Result<Identity, Error> {
+        let (builder, origin) = match &self.credentials {
+            S3Credentials::Environment => return identity::find(),
+            S3Credentials::Keys { id, secret, token } => {
+                let builder = AmazonS3Builder::new()
+                    .with_access_key_id(id)
+                    .with_secret_access_key(secret.reveal());
+                let builder = match token {
+                    Some(token) => builder.with_token(token.reveal()),
+                    None => builder,
+                };
+                (builder, "aws.access.key.id")
+            }
+            S3Credentials::Anonymous => {
+                (AmazonS3Builder::new().with_skip_signature(true), "none")
+            }
+        };
+        Ok(Identity {
+            builder,
+            origin: origin.to_owned(),
+            region: None,
+        })
+    }
+
     /// The endpoint with the bucket in its host's name where requests name it so.
-    fn bucket_endpoint(&self, endpoint: &str) -> String {
+    fn bucket_endpoint(&self, endpoint: &str, path_style: bool) -> String {
         let endpoint = endpoint.trim_end_matches('/');
         match endpoint.split_once("://") {
-            Some((scheme, host)) if !self.path_style => {
+            Some((scheme, host)) if !path_style => {
                 format!("{scheme}://{}.{host}", self.bucket)
             }
             _ => endpoint.to_owned(),
         }
     }
-}
-
-fn has_any(names: &[&str]) -> bool {
-    names.iter().any(|name| env::var_os(name).is_some())
 }
 
 fn encrypted(

@@ -92,7 +92,7 @@ impl AccessKeys {
                 region: self.region.clone(),
                 default_region: "us-east-1",
                 endpoint: self.endpoint.clone(),
-                path_style: self.endpoint.is_some(),
+                path_style: None,
                 credentials: match (&self.aws_id, &self.aws_secret) {
                     (Some(id), Some(secret)) => S3Credentials::Keys {
                         id: id.clone(),
@@ -138,17 +138,23 @@ impl AccessKeys {
                 sas: None,
             },
         };
-        let key = self.azure_key.clone().or(parsed.key);
-        let sas = self.azure_sas.clone().or(parsed.sas);
+        let own = (self.azure_key.clone(), self.azure_sas.clone());
+        let (credentials, origin) = match (own, (parsed.key, parsed.sas)) {
+            ((Some(key), _), _) => (AzureCredentials::Key(key), "azure.account.key"),
+            ((_, Some(sas)), _) => (AzureCredentials::Sas(sas), "azure.sas.token"),
+            (_, (Some(key), _)) => (AzureCredentials::Key(key), "azure.connection.string"),
+            (_, (_, Some(sas))) => (AzureCredentials::Sas(sas), "azure.connection.string"),
+            _ => (
+                AzureCredentials::Environment,
+                "the environment's, or the managed identity",
+            ),
+        };
         Ok(Azure {
             container,
             account: parsed.account,
             endpoint: self.endpoint.clone().or(parsed.endpoint),
-            credentials: match (key, sas) {
-                (Some(key), _) => AzureCredentials::Key(key),
-                (None, Some(sas)) => AzureCredentials::Sas(sas),
-                (None, None) => AzureCredentials::Environment,
-            },
+            credentials,
+            origin,
             proxy,
             timeout: self.patience.timeout.0,
         })

@@ -1,0 +1,137 @@
+//! What the machine has to enter S3 with, in the order of the AWS SDKs: keys in the environment, a web
+//! identity, a profile, the container's role, the machine's role.
+
+use std::env;
+
+use object_store::ClientOptions;
+use object_store::aws::AmazonS3Builder;
+use object_store::client::{HttpClient, HttpConnector, ReqwestConnector};
+use penstock_connect::Error;
+
+use super::profile::Profile;
+
+/// The first that was found.
+pub(super) struct Identity {
+    /// A builder that has it.
+    pub(super) builder: AmazonS3Builder,
+    /// What it is called in messages.
+    pub(super) origin: String,
+    /// The region that a profile names, whoever writes.
+    pub(super) region: Option<String>,
+}
+
+/// Looks at the environment and at profiles. Nothing is sent yet.
+pub(super) fn find() -> Result<Identity, Error> {
+    let found = |builder, origin: &str| {
+        Ok(Identity {
+            builder,
+            origin: origin.to_owned(),
+            region: None,
+        })
+    };
+    if variable("AWS_ACCESS_KEY_ID").is_some() {
+        return found(environment(), "AWS_ACCESS_KEY_ID");
+    }
+    if variable("AWS_WEB_IDENTITY_TOKEN_FILE").is_some() {
+        let role = variable("AWS_ROLE_ARN")
+            .ok_or_else(|| missing("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN"))?;
+        return found(web_identity(), &format!("the web identity for {role}"));
+    }
+    let mut region = None;
+    if let Some(profile) = Profile::find()? {
+        region = profile.region().map(str::to_owned);
+        let origin = format!("the AWS profile {}", profile.name());
+        if let Some(provider) = profile.provider()? {
+            return Ok(Identity {
+                builder: environment().with_credentials(provider),
+                origin,
+                region,
+            });
+        }
+    }
+    let (builder, origin) = role()?;
+    Ok(Identity {
+        builder,
+        origin: origin.to_owned(),
+        region,
+    })
+}
+
+/// The role of the container, or else of the machine.
+fn role() -> Result<(AmazonS3Builder, &'static str), Error> {
+    const FULL: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
+    const TOKEN: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
+    if variable("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI").is_some() {
+        return Ok((environment(), "the container's role"));
+    }
+    if variable(FULL).is_some() {
+        return match variable(TOKEN) {
+            Some(_) => Ok((environment(), "the container's role")),
+            None => Err(missing(FULL, TOKEN)),
+        };
+    }
+    if variable("AWS_EC2_METADATA_DISABLED").is_some_and(|text| text.eq_ignore_ascii_case("true")) {
+        return Err(Error::never(
+            "there are no credentials for S3: give aws.access.key.id and aws.secret.access.key, or let the \
+             environment, a profile or a role have some (the machine's is not asked, since \
+             AWS_EC2_METADATA_DISABLED says so)",
+        ));
+    }
+    let builder = match variable("AWS_EC2_METADATA_SERVICE_ENDPOINT") {
+        Some(url) => environment().with_metadata_endpoint(url.trim_end_matches('/')),
+        None => environment(),
+    };
+    Ok((builder, "the machine's role"))
+}
+
+/// A web identity is exchanged for keys at the security token service: that of AWS, or of the store where
+/// the environment gives an address.
+fn web_identity() -> AmazonS3Builder {
+    let builder = environment();
+    let Some(service) = variable("AWS_ENDPOINT_URL_STS").or_else(|| variable("AWS_ENDPOINT_URL"))
+    else {
+        return builder;
+    };
+    let plain = service.starts_with("http://");
+    let builder = builder.with_config(object_store::aws::AmazonS3ConfigKey::StsEndpoint, service);
+    if plain {
+        builder.with_http_connector(PlainHttp)
+    } else {
+        builder
+    }
+}
+
+/// What the environment sets. What is empty there is not set.
+fn environment() -> AmazonS3Builder {
+    env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, value)| name.starts_with("AWS_") && !value.is_empty())
+        .fold(AmazonS3Builder::new(), |builder, (name, value)| {
+            match name.to_ascii_lowercase().parse() {
+                Ok(key) => builder.with_config(key, value),
+                Err(_) => builder,
+            }
+        })
+}
+
+/// The value of an environment variable, if it has one.
+pub(super) fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn missing(there: &str, missing: &str) -> Error {
+    Error::never(format!(
+        "the environment has {there} and no {missing}: set both, or neither"
+    ))
+}
+
+/// Clients that may speak plain HTTP, which the library refuses for the security token service: one's own
+/// may stand behind such an address, as the store may.
+#[derive(Debug)]
+struct PlainHttp;
+
+impl HttpConnector for PlainHttp {
+    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        ReqwestConnector::default().connect(&options.clone().with_allow_http(true))
+    }
+}
