@@ -22,7 +22,11 @@ fn the_examples_of_the_export_guide_have_no_problems() {
     let output = Command::new(env!("CARGO_BIN_EXE_penstock"))
         .arg("validate")
         .args(&files)
-        .envs([("LAKE_KEY_ID", "id"), ("LAKE_KEY_SECRET", "secret")])
+        .envs([
+            ("LAKE_KEY_ID", "id"),
+            ("LAKE_KEY_SECRET", "secret"),
+            ("LAKE_ACCOUNT_KEY", "a2V5"),
+        ])
         .current_dir(dir.path())
         .output()
         .unwrap();

@@ -11,6 +11,7 @@ mod estate;
 pub mod events;
 pub mod faults;
 mod gateway;
+pub mod identities;
 mod programs;
 pub mod readers;
 pub mod senders;

@@ -235,7 +235,11 @@ on_both_brokers! {
 
     async fn files_in_buckets_are_read_as_those_of_a_folder(estate: Estate) {
         let deployment = deploy(&estate);
-        let buckets = [(Bucket::s3().await, "s3"), (Bucket::gcs().await, "gs")];
+        let buckets = [
+            (Bucket::s3().await, "s3"),
+            (Bucket::gcs().await, "gs"),
+            (Bucket::azure().await, "az"),
+        ];
         let visits = std::fs::read_to_string(deployment.path().join("visits.properties")).unwrap();
         let mut variables = Vec::new();
         for (bucket, scheme) in &buckets {
@@ -252,6 +256,9 @@ on_both_brokers! {
             deployment.set(&file, "name", scheme);
             deployment.set(&file, "url", &format!("{scheme}://{}/in/", bucket.name()));
             deployment.set(&file, "endpoint", bucket.endpoint());
+            if *scheme == "az" {
+                deployment.set(&file, "azure.account.name", bucket.account());
+            }
             deployment.set(&file, "poll.interval.ms", "200");
             let text = std::fs::read_to_string(deployment.path().join(&file)).unwrap();
             deployment.write(&file, &text.replace("file=in/*.csv\n", ""));
@@ -259,12 +266,12 @@ on_both_brokers! {
         }
         deployment.remove("visits.properties");
         let mut worker = deployment.start_with(&variables).await;
-        assert_eq!(by_page(lines(&deployment, "visits-2", 4).await).len(), 4);
+        assert_eq!(by_page(lines(&deployment, "visits-2", 6).await).len(), 6);
         for (bucket, scheme) in &buckets {
             let json = json!({"visitor": "v", "session": "s-1", "page": format!("/{scheme}/3"), "visited_at": 1, "consent": [2]});
             bucket.put("in/3.jsonl", json.to_string()).await;
         }
-        assert_eq!(by_page(lines(&deployment, "visits-2", 6).await).len(), 6);
+        assert_eq!(by_page(lines(&deployment, "visits-2", 9).await).len(), 9);
         // After a restart the source knows what it has read.
         assert!(worker.stop().success());
         for (bucket, scheme) in &buckets {
@@ -272,8 +279,8 @@ on_both_brokers! {
             bucket.put("in/0.csv", rows).await;
         }
         worker = deployment.start_with(&variables).await;
-        let pages = by_page(lines(&deployment, "visits-2", 8).await);
-        let expected = ["gs", "s3"].iter().flat_map(|s| (0..4).map(move |n| format!("/{s}/{n}")));
+        let pages = by_page(lines(&deployment, "visits-2", 12).await);
+        let expected = ["az", "gs", "s3"].iter().flat_map(|s| (0..4).map(move |n| format!("/{s}/{n}")));
         assert_eq!(pages.into_keys().collect::<Vec<_>>(), expected.collect::<Vec<_>>());
         assert!(worker.stop().success());
     }

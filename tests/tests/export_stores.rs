@@ -7,7 +7,9 @@ use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStoreExt, PutMode, PutOptions};
 use penstock_connect::{ConfigValue, Retry, config::Secret};
 use penstock_objects::Store;
-use penstock_objects::store::{Gcs, GcsCredentials, Proxy, S3, S3Credentials};
+use penstock_objects::store::{
+    Azure, AzureCredentials, Gcs, GcsCredentials, Proxy, S3, S3Credentials,
+};
 use penstock_tests::Bucket;
 use penstock_tests::faults::{Fault, FaultProxy, Operation};
 
@@ -41,13 +43,35 @@ fn gcs(bucket: &Bucket) -> Gcs {
     }
 }
 
+fn azure(bucket: &Bucket) -> Azure {
+    Azure {
+        container: bucket.name().to_owned(),
+        account: bucket.account().to_owned(),
+        endpoint: Some(bucket.endpoint().to_owned()),
+        credentials: AzureCredentials::Key(Secret::parse(bucket.credentials()[0].1).unwrap()),
+        origin: "azure.account.key",
+        proxy: Proxy::default(),
+    }
+}
+
+/// A bucket on each server, and a client for it.
+async fn all() -> [(Bucket, Store); 3] {
+    let (lake, ocean, sky) = (
+        Bucket::s3().await,
+        Bucket::gcs().await,
+        Bucket::azure().await,
+    );
+    let (s3, gcs, azure) = (
+        s3(&lake).store().unwrap(),
+        gcs(&ocean).store().unwrap(),
+        azure(&sky).store().unwrap(),
+    );
+    [(lake, s3), (ocean, gcs), (sky, azure)]
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_that_can_be_written_passes_the_check_and_nothing_is_left_in_it() {
-    let (lake, ocean) = (Bucket::s3().await, Bucket::gcs().await);
-    for (bucket, store) in [
-        (&lake, s3(&lake).store().unwrap()),
-        (&ocean, gcs(&ocean).store().unwrap()),
-    ] {
+    for (bucket, store) in all().await {
         store.check("events/").await.unwrap();
         store.check("").await.unwrap();
         assert!(bucket.list("").await.is_empty());
@@ -56,7 +80,11 @@ async fn a_bucket_that_can_be_written_passes_the_check_and_nothing_is_left_in_it
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_with_a_bucket_is_said_before_the_first_record() {
-    let (lake, ocean) = (Bucket::s3().await, Bucket::gcs().await);
+    let (lake, ocean, sky) = (
+        Bucket::s3().await,
+        Bucket::gcs().await,
+        Bucket::azure().await,
+    );
     let missing = S3 {
         bucket: "no-such-lake".to_owned(),
         ..s3(&lake)
@@ -77,6 +105,10 @@ async fn what_is_wrong_with_a_bucket_is_said_before_the_first_record() {
         bucket: "no-such-ocean".to_owned(),
         ..gcs(&ocean)
     };
+    let missing_sky = Azure {
+        container: "no-such-sky".to_owned(),
+        ..azure(&sky)
+    };
     for (store, message) in [
         (
             missing.store().unwrap(),
@@ -85,8 +117,8 @@ async fn what_is_wrong_with_a_bucket_is_said_before_the_first_record() {
         (
             unknown.store().unwrap(),
             &*format!(
-                "s3://{} cannot be written: the store does not know these credentials; correct them \
-                 [InvalidAccessKeyId]",
+                "s3://{} cannot be written: the store does not know these credentials \
+                 (aws.access.key.id); correct them [InvalidAccessKeyId]",
                 lake.name()
             ),
         ),
@@ -102,6 +134,10 @@ async fn what_is_wrong_with_a_bucket_is_said_before_the_first_record() {
             missing_ocean.store().unwrap(),
             "gs://no-such-ocean cannot be written: there is no such bucket; make it, or correct its name",
         ),
+        (
+            missing_sky.store().unwrap(),
+            "az://no-such-sky cannot be written: there is no such container; make it, or correct its name",
+        ),
     ] {
         let error = store.check("events/").await.unwrap_err();
         assert_eq!(
@@ -113,7 +149,7 @@ async fn what_is_wrong_with_a_bucket_is_said_before_the_first_record() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_away_may_come_back() {
-    let lake = Bucket::s3().await;
+    let ocean = Bucket::gcs().await;
     // A port that was free a moment ago.
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -122,7 +158,7 @@ async fn a_store_that_is_away_may_come_back() {
         .port();
     let away = Gcs {
         endpoint: Some(format!("http://127.0.0.1:{port}")),
-        ..gcs(&lake)
+        ..gcs(&ocean)
     };
     let error = away.store().unwrap().check("").await.unwrap_err();
     assert_eq!(error.retry, Retry::Backoff, "{error}");
@@ -174,12 +210,8 @@ async fn an_object_may_take_longer_to_read_than_the_store_may_say_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn names_with_escapes_and_spaces_are_what_they_say() {
-    let (lake, ocean) = (Bucket::s3().await, Bucket::gcs().await);
     let name = "topics/demo-2/country=a%2Fb %2E+é/demo-2+3+0000000041.json";
-    for (bucket, store) in [
-        (&lake, s3(&lake).store().unwrap()),
-        (&ocean, gcs(&ocean).store().unwrap()),
-    ] {
+    for (bucket, store) in all().await {
         let path = Path::parse(name).unwrap();
         store.objects().put(&path, "x".into()).await.unwrap();
         assert_eq!(bucket.names("").await, [name], "{}", store.name());
@@ -200,13 +232,10 @@ async fn names_with_escapes_and_spaces_are_what_they_say() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stores_that_create_only_do_not_replace() {
-    let (lake, ocean) = (Bucket::s3().await, Bucket::gcs().await);
     let dir = tempfile::tempdir().unwrap();
-    for store in [
-        s3(&lake).store().unwrap(),
-        gcs(&ocean).store().unwrap(),
-        Store::directory(dir.path()).unwrap(),
-    ] {
+    let directory = Store::directory(dir.path()).unwrap();
+    let stores = all().await.map(|(_, store)| store);
+    for store in stores.into_iter().chain([directory]) {
         assert!(store.creates_only());
         let path = Path::parse("a/b").unwrap();
         let create = || PutOptions::from(PutMode::Create);
@@ -234,4 +263,24 @@ async fn stores_that_create_only_do_not_replace() {
             .unwrap();
         assert_eq!(kept, "first");
     }
+}
+
+#[test]
+fn files_that_hold_no_key_of_a_service_account_are_refused_without_a_request() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("federated.json");
+    std::fs::write(&path, r#"{"type": "external_account", "audience": "x"}"#).unwrap();
+    let federated = Gcs {
+        bucket: "ocean".to_owned(),
+        endpoint: None,
+        credentials: GcsCredentials::File(path),
+        proxy: Proxy::default(),
+    };
+    let error = federated.store().unwrap_err();
+    assert_eq!(error.retry, Retry::Never);
+    assert!(
+        error.message.starts_with("gs://ocean cannot be used: ")
+            && error.message.contains("external_account"),
+        "{error}"
+    );
 }

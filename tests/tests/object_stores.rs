@@ -29,7 +29,11 @@ fn client(bucket: &Bucket, url: &str) -> object_store::aws::AmazonS3 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_holds_what_was_put_into_it() {
-    for bucket in [Bucket::s3().await, Bucket::gcs().await] {
+    for bucket in [
+        Bucket::s3().await,
+        Bucket::gcs().await,
+        Bucket::azure().await,
+    ] {
         assert!(bucket.list("").await.is_empty());
         let names = ["a/größe=1/b c.json", "a/x", "b"];
         for name in names {

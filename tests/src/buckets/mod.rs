@@ -52,6 +52,17 @@ impl Bucket {
         Self { name, store }
     }
 
+    /// A bucket on this S3 server.
+    ///
+    /// # Panics
+    /// When the server refuses the bucket.
+    pub async fn on(minio: &Minio) -> Self {
+        let name = unique_name();
+        let server = servers::S3Server::of(minio);
+        let store = Store::S3(S3::create(server, &name).await);
+        Self { name, store }
+    }
+
     /// A bucket on fake-gcs-server.
     ///
     /// # Panics
@@ -108,6 +119,12 @@ impl Bucket {
                 azure.server().key
             ),
         }
+    }
+
+    /// The storage account that an Azure container is in.
+    #[must_use]
+    pub fn account(&self) -> &'static str {
+        Azurite::ACCOUNT
     }
 
     /// The server's base address: `store.url`, `gcs.endpoint`; on Azurite with the storage account.

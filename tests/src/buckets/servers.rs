@@ -5,7 +5,8 @@ use std::sync::OnceLock;
 
 use xtask::paths::RunDir;
 use xtask::services::{
-    AZURE_KEY_VARIABLE, AZURE_VARIABLE, Azurite, FakeGcs, GCS_VARIABLE, Minio, S3_KEY_ID_VARIABLE, S3_SECRET_VARIABLE, S3_VARIABLE,
+    AZURE_KEY_VARIABLE, AZURE_VARIABLE, Azurite, FakeGcs, GCS_VARIABLE, Minio, S3_KEY_ID_VARIABLE,
+    S3_SECRET_VARIABLE, S3_VARIABLE,
 };
 
 /// An S3 server and its user.
@@ -14,6 +15,16 @@ pub(super) struct S3Server {
     pub(super) url: String,
     pub(super) key_id: String,
     pub(super) secret: String,
+}
+
+impl S3Server {
+    pub(super) fn of(minio: &Minio) -> Self {
+        Self {
+            url: minio.url(),
+            key_id: Minio::ACCESS_KEY_ID.into(),
+            secret: Minio::SECRET_ACCESS_KEY.into(),
+        }
+    }
 }
 
 /// An Azure Blob server, its storage account in the address, and the account's key.

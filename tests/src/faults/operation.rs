@@ -1,5 +1,6 @@
 //! What a request does to an object store: <https://docs.aws.amazon.com/AmazonS3/latest/API/>,
-//! <https://cloud.google.com/storage/docs/xml-api> and <https://cloud.google.com/storage/docs/json_api>.
+//! <https://cloud.google.com/storage/docs/xml-api>, <https://cloud.google.com/storage/docs/json_api> and
+//! <https://learn.microsoft.com/rest/api/storageservices/blob-service-rest-api>.
 
 use axum::http::{HeaderMap, Method, Uri, header};
 use percent_encoding::percent_decode_str;
@@ -54,15 +55,34 @@ impl Request {
                 };
             }
         }
-        let object = path
+        // An emulator of Azure has the account before the container.
+        let azure = headers.contains_key("x-ms-version");
+        let mut segments = path
             .trim_start_matches('/')
-            .split_once('/')
-            .map(|(_, object)| decode(object))
+            .splitn(if azure { 3 } else { 2 }, '/');
+        let object = segments
+            .nth(if azure { 2 } else { 1 })
+            .map(decode)
             .filter(|object| !object.is_empty());
+        let operation = if azure { blob } else { xml };
         Self {
-            operation: xml(method, query, object.is_some()),
+            operation: operation(method, query, object.is_some()),
             object,
         }
+    }
+}
+
+/// Azure's blobs. An upload in blocks begins with its first block.
+fn blob(method: &Method, query: &str, has_object: bool) -> Operation {
+    let what = value(query, "comp");
+    match (method.as_str(), what.as_deref()) {
+        ("PUT", Some("block")) => Operation::Part,
+        ("PUT", Some("blocklist")) => Operation::Complete,
+        ("PUT", None) if has_object => Operation::Put,
+        ("GET" | "HEAD", None) if has_object => Operation::Get,
+        ("GET", Some("list")) => Operation::List,
+        ("DELETE", None) if has_object => Operation::Delete,
+        _ => Operation::Other,
     }
 }
 
@@ -213,6 +233,37 @@ mod tests {
                 object: object.map(str::to_owned),
             };
             assert_eq!(request, expected, "{method} {uri} {range}");
+        }
+    }
+
+    #[test]
+    fn requests_to_azure_are_told_apart() {
+        use Operation::{Complete, Get, List, Other, Part, Put};
+        let headers = HeaderMap::from_iter([(
+            "x-ms-version".parse().unwrap(),
+            "2023-11-03".parse().unwrap(),
+        )]);
+        for (method, uri, operation, object) in [
+            ("PUT", "/account/lake/a/b%20c", Put, Some("a/b c")),
+            (
+                "PUT",
+                "/account/lake/a?comp=block&blockid=x",
+                Part,
+                Some("a"),
+            ),
+            ("PUT", "/account/lake/a?comp=blocklist", Complete, Some("a")),
+            ("HEAD", "/account/lake/a", Get, Some("a")),
+            (
+                "GET",
+                "/account/lake?restype=container&comp=list",
+                List,
+                None,
+            ),
+            ("PUT", "/account/lake?restype=container", Other, None),
+        ] {
+            let request = Request::read(&method.parse().unwrap(), &uri.parse().unwrap(), &headers);
+            let object = object.map(str::to_owned);
+            assert_eq!(request, Request { operation, object }, "{method} {uri}");
         }
     }
 }

@@ -1,5 +1,6 @@
-//! The proxy: a plan, what came by, and the server behind.
+//! The proxy: a plan, what came by, a guard, and the server behind.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -36,6 +37,9 @@ pub struct Seen {
     pub status: Option<u16>,
 }
 
+/// Looks at the header fields of a request; `Err` is the status and the code with which it is refused.
+pub type Guard = Box<dyn Fn(&HeaderMap) -> Result<(), (u16, &'static str)> + Send + Sync>;
+
 /// A proxy on a loopback port of its own, in front of one server, until it is dropped.
 #[derive(Debug)]
 pub struct FaultProxy {
@@ -44,9 +48,10 @@ pub struct FaultProxy {
     listener: JoinHandle<()>,
 }
 
-#[derive(Debug)]
 struct Shared {
+    /// Scheme, host and port.
     upstream: String,
+    guard: Option<Guard>,
     http: reqwest::Client,
     plan: Mutex<Vec<Fault>>,
     seen: Mutex<Vec<Seen>>,
@@ -58,6 +63,21 @@ impl FaultProxy {
     /// # Panics
     /// When no port is free.
     pub async fn to(upstream: &str) -> Self {
+        Self::new(upstream, None).await
+    }
+
+    /// As [`FaultProxy::to`]; requests that the guard refuses do not come to the server.
+    ///
+    /// # Panics
+    /// As [`FaultProxy::to`].
+    pub async fn guarded(upstream: &str, guard: Guard) -> Self {
+        Self::new(upstream, Some(guard)).await
+    }
+
+    async fn new(upstream: &str, guard: Option<Guard>) -> Self {
+        // Signatures are made over the whole path, so that clients have to see all of it.
+        let upstream = reqwest::Url::parse(upstream).expect("the server's address");
+        let path = upstream.path().trim_end_matches('/').to_owned();
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
             .expect("a loopback port is free");
@@ -70,7 +90,8 @@ impl FaultProxy {
             .build()
             .expect("the client can be made");
         let state = Arc::new(Shared {
-            upstream: upstream.trim_end_matches('/').into(),
+            upstream: upstream.origin().ascii_serialization(),
+            guard,
             http,
             plan: Mutex::default(),
             seen: Mutex::default(),
@@ -85,7 +106,7 @@ impl FaultProxy {
                 .expect("serving goes on");
         });
         Self {
-            url: format!("http://{address}"),
+            url: format!("http://{address}{path}"),
             state,
             listener,
         }
@@ -147,6 +168,12 @@ impl Drop for FaultProxy {
     }
 }
 
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Shared").field(&self.upstream).finish()
+    }
+}
+
 impl Shared {
     /// Notes a request; returns its place in the list and the fault that it meets.
     fn meet(&self, request: &Request) -> (usize, Option<Fault>) {
@@ -203,6 +230,9 @@ async fn handle(
     request: HttpRequest,
 ) -> Response {
     let read = Request::read(request.method(), request.uri(), request.headers());
+    if let Some(Err((status, code))) = state.guard.as_ref().map(|guard| guard(request.headers())) {
+        return refuse(status, code);
+    }
     let (at, fault) = state.meet(&read);
     let Some(fault) = fault else {
         return state.forward(at, request).await;
@@ -232,7 +262,7 @@ async fn handle(
 fn refuse(status: u16, code: &str) -> Response {
     let body = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code>\
-         <Message>A fault of the test's plan.</Message></Error>"
+         <Message>So the test wants it.</Message></Error>"
     );
     let status = StatusCode::from_u16(status).expect("a status");
     (status, [(header::CONTENT_TYPE, "application/xml")], body).into_response()

@@ -2,7 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod acceptance;
+mod aws;
+mod azure;
 mod faults;
+mod google;
+mod guide;
 mod kills;
 mod late;
 mod memory;

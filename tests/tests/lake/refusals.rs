@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::table::{every_event_once, export, files, trace};
 
 /// The trace of an export's task once it has failed.
-async fn failure(deployment: &Deployment, name: &str) -> String {
+pub(crate) async fn failure(deployment: &Deployment, name: &str) -> String {
     eventually("a failed task", async || {
         let shown = deployment.penstock(&["get", "connector", name, "-o", "json"]);
         let status: Value = serde_json::from_slice(&shown.stdout).ok()?;
@@ -54,7 +54,7 @@ async fn buckets_and_credentials_that_are_wrong_are_told_before_the_first_record
         bucket.name()
     );
     let unknown = format!(
-        "s3://{} cannot be written: the store does not know these credentials; correct them",
+        "s3://{} cannot be written: the store does not know these credentials (aws.access.key.id); correct them",
         bucket.name()
     );
     for (name, expected) in [

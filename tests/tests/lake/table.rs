@@ -8,7 +8,8 @@ use penstock_tests::senders::Sent;
 use penstock_tests::{Bucket, Deployment, Worker, eventually};
 use serde_json::Value;
 
-/// An export of `demo-2` in our own words, into a folder of the bucket by the export's name.
+/// An export of `demo-2` in our own words, into a folder of the bucket by the export's name, with the
+/// keys that let it in.
 pub(crate) fn export(
     deployment: &Deployment,
     bucket: &Bucket,
@@ -16,12 +17,17 @@ pub(crate) fn export(
     name: &str,
     keys: &str,
 ) {
+    let keys = format!("{}endpoint={endpoint}\n{keys}", bucket.keys());
+    export_with(deployment, bucket, name, &keys);
+}
+
+/// As [`export`], with these keys alone.
+pub(crate) fn export_with(deployment: &Deployment, bucket: &Bucket, name: &str, keys: &str) {
     let text = format!(
-        "name={name}\nconnector.class=ObjectSink\ntopics=demo-2\nurl={}/{name}\n{}endpoint={endpoint}\n\
+        "name={name}\nconnector.class=ObjectSink\ntopics=demo-2\nurl={}/{name}\n\
          value.converter=io.confluent.connect.avro.AvroConverter\n\
          consumer.override.session.timeout.ms=6000\n{keys}\n",
         bucket.url(),
-        bucket.keys(),
     );
     deployment.write(&format!("{name}.properties"), &text);
 }

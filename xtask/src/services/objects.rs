@@ -29,12 +29,32 @@ impl Minio {
     /// The only region that it answers for.
     pub const REGION: &str = "us-east-1";
 
+    /// The role that those have for whom an OpenID provider vouches: they may do everything with all
+    /// buckets. MinIO's name for it follows from [`Minio::AUDIENCE`].
+    pub const ROLE: &str = "arn:minio:iam:us-east-1::role/_17uOGps7DMFfiAuSUZmCYRWuE8";
+    /// Whom the provider's tokens have to be for.
+    pub const AUDIENCE: &str = "penstock-tests";
+
     /// Starts a server whose log and data lie in `dir` and waits until it takes requests.
     ///
     /// # Errors
     /// When it cannot be built or does not become ready.
     pub fn start(dir: &Path) -> Result<Self> {
-        Self::launch(dir, Process::spawn)
+        Self::launch(dir, &[], Process::spawn)
+    }
+
+    /// As [`Minio::start`]; those for whom an OpenID provider vouches, whose description is at this
+    /// address, have [`Minio::ROLE`].
+    ///
+    /// # Errors
+    /// As [`Minio::start`].
+    pub fn start_with_openid(dir: &Path, discovery: &str) -> Result<Self> {
+        let variables = [
+            ("MINIO_IDENTITY_OPENID_CONFIG_URL", discovery),
+            ("MINIO_IDENTITY_OPENID_CLIENT_ID", Self::AUDIENCE),
+            ("MINIO_IDENTITY_OPENID_ROLE_POLICY", "readwrite"),
+        ];
+        Self::launch(dir, &variables, Process::spawn)
     }
 
     /// As [`Minio::start`], for a server that may outlive this process.
@@ -42,10 +62,10 @@ impl Minio {
     /// # Errors
     /// As [`Minio::start`].
     pub(super) fn start_detached(dir: &Path) -> Result<Self> {
-        Self::launch(dir, Process::spawn_detached)
+        Self::launch(dir, &[], Process::spawn_detached)
     }
 
-    fn launch(dir: &Path, spawn: Spawn) -> Result<Self> {
+    fn launch(dir: &Path, variables: &[(&str, &str)], spawn: Spawn) -> Result<Self> {
         let program = fetch::go::minio()?;
         let data = dir.join("data");
         fs::create_dir_all(&data).map_err(Error::io("make the folder", &data))?;
@@ -67,6 +87,7 @@ impl Minio {
             // It refuses a disk that it shares with the system otherwise.
             .env("MINIO_CI_CD", "1")
             .env("GOMEMLIMIT", "512MiB")
+            .envs(variables.iter().copied())
             .current_dir(dir);
         let mut process = spawn("MinIO", command, &dir.join("minio.log"))?;
         process.wait_ready(READY_LIMIT, || answers(port, "/minio/health/ready"))?;

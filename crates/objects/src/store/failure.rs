@@ -221,7 +221,12 @@ mod tests {
                  400 Bad Request: <Error><Code>SlowDown</Code></Error>",
             ),
         ] {
-            let error = explain("s3://lake", "aws.access.key.id", "cannot be written", generic(body));
+            let error = explain(
+                "s3://lake",
+                "aws.access.key.id",
+                "cannot be written",
+                generic(body),
+            );
             assert_eq!((error.retry, error.message.as_str()), (retry, message));
         }
     }
@@ -233,7 +238,13 @@ mod tests {
             source: "403".into(),
         };
         assert_eq!(
-            explain("gs://lake", "gcs.credentials.path", "cannot be written", denied).retry,
+            explain(
+                "gs://lake",
+                "gcs.credentials.path",
+                "cannot be written",
+                denied
+            )
+            .retry,
             Retry::Never
         );
         let silent = StoreError::Generic {
@@ -256,7 +267,13 @@ mod tests {
             source: "connection refused".into(),
         };
         assert_eq!(
-            explain("gs://lake", "gcs.credentials.path", "cannot be written", away).retry,
+            explain(
+                "gs://lake",
+                "gcs.credentials.path",
+                "cannot be written",
+                away
+            )
+            .retry,
             Retry::Backoff
         );
     }

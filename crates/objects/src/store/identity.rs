@@ -106,11 +106,12 @@ fn environment() -> AmazonS3Builder {
     env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .filter(|(name, value)| name.starts_with("AWS_") && !value.is_empty())
-        .fold(AmazonS3Builder::new(), |builder, (name, value)| {
-            match name.to_ascii_lowercase().parse() {
-                Ok(key) => builder.with_config(key, value),
-                Err(_) => builder,
-            }
+        .fold(AmazonS3Builder::new(), |builder, (name, value)| match name
+            .to_ascii_lowercase()
+            .parse()
+        {
+            Ok(key) => builder.with_config(key, value),
+            Err(_) => builder,
         })
 }
 

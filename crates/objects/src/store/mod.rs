@@ -14,10 +14,10 @@ use std::path::Path as FilePath;
 use std::sync::Arc;
 use std::time::Duration;
 
-use object_store::{ObjectStore, PutPayload};
 use object_store::local::LocalFileSystem;
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
+use object_store::{ObjectStore, PutPayload};
 use penstock_connect::Error;
 
 pub use azure::{Azure, AzureCredentials, ConnectionString};

@@ -141,9 +141,7 @@ impl S3 {
                 };
                 (builder, "aws.access.key.id")
             }
-            S3Credentials::Anonymous => {
-                (AmazonS3Builder::new().with_skip_signature(true), "none")
-            }
+            S3Credentials::Anonymous => (AmazonS3Builder::new().with_skip_signature(true), "none"),
         };
         Ok(Identity {
             builder,

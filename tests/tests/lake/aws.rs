@@ -1,0 +1,313 @@
+//! What AWS gives to programs instead of keys, each against a real S3 server, in the words of the page.
+
+use std::fs;
+use std::time::Duration;
+
+use penstock_tests::events::{DEMO_SCHEMA, demo};
+use penstock_tests::faults::{FaultProxy, Operation};
+use penstock_tests::identities::{CONTAINER_TOKEN, Machine, OpenId, TemporaryKeys};
+use penstock_tests::readers::Reader;
+use penstock_tests::senders::{Senders, Sent};
+use penstock_tests::{Bucket, Deployment, Estate, eventually};
+use serde_json::Value;
+use xtask::paths::RunDir;
+use xtask::services::Minio;
+
+use crate::guide;
+use crate::table::{every_event_once, export_with};
+
+const REGION: &str = "aws.region=us-east-1";
+const ROTATION: &str = "rotate.records=50\nrotate.idle.ms=1000";
+
+/// Less than the library keeps in hand before keys run out, and long enough for a request.
+const SHORT: Duration = Duration::from_secs(4);
+
+fn deploy(estate: &Estate) -> Deployment {
+    let deployment = estate.deploy("demo");
+    deployment.remove("files.properties");
+    deployment
+}
+
+/// Writes a file that nobody else may read; returns its path.
+fn write(deployment: &Deployment, name: &str, text: &str) -> String {
+    deployment.write(name, text);
+    deployment.path().join(name).display().to_string()
+}
+
+/// Sends so many events, one after the other with this pause in between.
+async fn send(deployment: &Deployment, events: usize, pause: Duration) -> Sent {
+    let gateway = deployment.gateway();
+    let mut sent = Vec::new();
+    for number in 0..events {
+        let mut event = demo("a session", &[2]);
+        event["notSensitiveValue"] = number.to_string().into();
+        let answer = gateway.send_json(DEMO_SCHEMA, &event).await;
+        assert_eq!(answer.status, 204, "{answer:?}");
+        sent.push((number.to_string(), true));
+        tokio::time::sleep(pause).await;
+    }
+    sent
+}
+
+/// Runs a worker whose export `lines` goes into the bucket until every event lies there once.
+async fn run(
+    deployment: &Deployment,
+    bucket: &Bucket,
+    variables: &[(&str, &str)],
+    pause: Duration,
+) {
+    let worker = deployment.start_with(variables).await;
+    let sent = send(deployment, 200, pause).await;
+    every_event_once(bucket, "lines", Reader::JsonLines, &sent).await;
+    assert!(worker.stop().success());
+}
+
+/// What the task of an export says, once it says something.
+async fn trouble(deployment: &Deployment, name: &str) -> String {
+    eventually("a task in trouble", async || {
+        let shown = deployment.penstock(&["get", "connector", name, "-o", "json"]);
+        let status: Value = serde_json::from_slice(&shown.stdout).ok()?;
+        status["tasks"][0]["trace"].as_str().map(str::to_owned)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_web_identity_is_exchanged_for_keys() {
+    let provider = OpenId::start().await;
+    let dir = RunDir::create().unwrap();
+    let minio = tokio::task::block_in_place(|| {
+        Minio::start_with_openid(dir.path(), &provider.discovery()).unwrap()
+    });
+    let bucket = Bucket::on(&minio).await;
+    let estate = Estate::embedded();
+    let deployment = deploy(&estate);
+    let token = provider.token("system:serviceaccount:lake:penstock", Minio::AUDIENCE);
+    let file = write(&deployment, "token", &token);
+    let keys = format!("{REGION}\n{ROTATION}\nendpoint={}", bucket.endpoint());
+    export_with(&deployment, &bucket, "lines", &keys);
+    let example = |file| {
+        guide::variables(
+            "a web identity",
+            &[
+                ("AWS_WEB_IDENTITY_TOKEN_FILE", file),
+                ("AWS_ROLE_ARN", Minio::ROLE),
+                ("AWS_ENDPOINT_URL_STS", bucket.endpoint()),
+            ],
+        )
+    };
+    run(&deployment, &bucket, &example(&file), Duration::ZERO).await;
+
+    // One for whom another provider vouches is not let in, and is told so.
+    let stranger = OpenId::start().await.token("somebody", Minio::AUDIENCE);
+    let file = write(&deployment, "token", &stranger);
+    let worker = deployment.spawn(&example(&file));
+    let said = trouble(&deployment, "lines").await;
+    assert!(said.contains("AssumeRoleWithWebIdentity"), "{said}");
+    assert!(!worker.output().contains(&stranger), "no token is shown");
+    assert!(worker.stop().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn temporary_keys_are_taken_from_the_environment() {
+    let bucket = Bucket::s3().await;
+    let keys = TemporaryKeys::assume(&bucket).await;
+    let estate = Estate::embedded();
+    let deployment = deploy(&estate);
+    export_with(&deployment, &bucket, "lines", ROTATION);
+    let variables = guide::variables(
+        "keys in the environment",
+        &[
+            ("AWS_ACCESS_KEY_ID", &keys.id),
+            ("AWS_SECRET_ACCESS_KEY", &keys.secret),
+            ("AWS_SESSION_TOKEN", &keys.token),
+            ("AWS_REGION", Minio::REGION),
+            ("AWS_ENDPOINT_URL_S3", bucket.endpoint()),
+        ],
+    );
+    run(&deployment, &bucket, &variables, Duration::ZERO).await;
+
+    // Without the session token they are nobody's.
+    let half: Vec<_> = variables
+        .into_iter()
+        .filter(|(name, _)| *name != "AWS_SESSION_TOKEN")
+        .collect();
+    let worker = deployment.spawn(&half);
+    let said = trouble(&deployment, "lines").await;
+    assert!(
+        said.contains("these credentials (AWS_ACCESS_KEY_ID)"),
+        "{said}"
+    );
+    assert!(worker.stop().success());
+}
+
+fn profile(keys: &TemporaryKeys) -> String {
+    format!(
+        "[lake]\naws_access_key_id={}\naws_secret_access_key={}\naws_session_token={}\n",
+        keys.id, keys.secret, keys.token
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_of_a_profile_that_run_out_are_renewed_in_its_file_and_no_event_is_lost() {
+    let bucket = Bucket::s3().await;
+    let (old, new) = (
+        TemporaryKeys::assume(&bucket).await,
+        TemporaryKeys::assume(&bucket).await,
+    );
+    let over = std::sync::Arc::new(std::sync::atomic::AtomicBool::default());
+    let (is_over, id) = (over.clone(), old.id.clone());
+    let guard = FaultProxy::guarded(
+        bucket.endpoint(),
+        Box::new(move |headers| {
+            let shown = headers.get("authorization").and_then(|it| it.to_str().ok());
+            let old = shown.is_some_and(|shown| shown.contains(&format!("Credential={id}/")));
+            if old && is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                return Err((400, "ExpiredToken"));
+            }
+            Ok(())
+        }),
+    )
+    .await;
+    let estate = Estate::embedded();
+    let deployment = deploy(&estate);
+    let file = write(&deployment, "credentials", &profile(&old));
+    let config = write(&deployment, "config", "[profile lake]\nregion=us-east-1\n");
+    let keys = format!("{ROTATION}\nendpoint={}", guard.url());
+    export_with(&deployment, &bucket, "lines", &keys);
+    let variables = guide::variables(
+        "a profile",
+        &[
+            ("AWS_PROFILE", "lake"),
+            ("AWS_SHARED_CREDENTIALS_FILE", &file),
+            ("AWS_CONFIG_FILE", &config),
+        ],
+    );
+    let worker = deployment.start_with(&variables).await;
+    let senders = Senders::start(&deployment.gateway(), 2);
+    senders.acknowledge(150).await;
+    eventually("a first file", async || {
+        (!bucket.list("lines/").await.is_empty()).then_some(())
+    })
+    .await;
+    over.store(true, std::sync::atomic::Ordering::Relaxed);
+    senders.acknowledge(150).await;
+    eventually("what is wrong is said", async || {
+        worker
+            .output()
+            .contains("these credentials (the AWS profile lake) have run out; renew them")
+            .then_some(())
+    })
+    .await;
+    fs::write(&file, profile(&new)).unwrap();
+    senders.acknowledge(50).await;
+    let sent = senders.stop().await;
+    every_event_once(&bucket, "lines", Reader::JsonLines, &sent).await;
+    assert!(worker.stop().success());
+}
+
+/// An export with keys that run out again and again, behind a guard that lets none in that has.
+async fn short_lived(
+    bucket: &Bucket,
+    machine: &Machine,
+    keys: impl FnOnce(&FaultProxy) -> String,
+    variables: impl FnOnce(&Deployment) -> Vec<(String, String)>,
+) {
+    let guard = FaultProxy::guarded(bucket.endpoint(), machine.guard()).await;
+    let estate = Estate::embedded();
+    let deployment = deploy(&estate);
+    let keys = format!("{REGION}\n{ROTATION}\n{}", keys(&guard));
+    export_with(&deployment, bucket, "lines", &keys);
+    let variables = variables(&deployment);
+    let variables: Vec<(&str, &str)> = variables.iter().map(|(a, b)| (&**a, &**b)).collect();
+    run(&deployment, bucket, &variables, SHORT * 2 / 200).await;
+    assert!(guard.count(Operation::Put) > 3);
+    assert!(machine.used() >= 3, "{} keys were used", machine.used());
+}
+
+fn owned(variables: Vec<(&str, &str)>) -> Vec<(String, String)> {
+    let variables = variables.into_iter();
+    variables
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_of_the_machines_role_are_renewed_in_time_and_no_proxy_is_asked_for_them() {
+    let bucket = Bucket::s3().await;
+    let machine = Machine::start(&bucket, SHORT).await;
+    let url = format!("http://{}", machine.host());
+    short_lived(
+        &bucket,
+        &machine,
+        // The guard is the proxy on the way to the store.
+        |guard| format!("endpoint={}\nproxy.url={}", bucket.endpoint(), guard.url()),
+        |deployment| {
+            // A profile that has a region alone says nothing of keys.
+            deployment.write("config", "[default]\nregion=us-east-1\n");
+            let config = deployment.path().join("config").display().to_string();
+            let mut variables = owned(guide::variables(
+                "the role of a machine",
+                &[("AWS_EC2_METADATA_SERVICE_ENDPOINT", &url)],
+            ));
+            variables.push(("AWS_CONFIG_FILE".to_owned(), config));
+            variables
+        },
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_of_the_containers_role_are_renewed_in_time() {
+    let bucket = Bucket::s3().await;
+    let machine = Machine::start(&bucket, SHORT).await;
+    let url = format!("http://{}/v1/credentials", machine.host());
+    short_lived(
+        &bucket,
+        &machine,
+        |guard| format!("endpoint={}", guard.url()),
+        |deployment| {
+            let file = write(deployment, "container-token", CONTAINER_TOKEN);
+            owned(guide::variables(
+                "the role of a container",
+                &[
+                    ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &url),
+                    ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", &file),
+                ],
+            ))
+        },
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_environment_that_says_half_is_told_what_is_missing() {
+    let bucket = Bucket::s3().await;
+    for (variables, expected) in [
+        (
+            &[("AWS_WEB_IDENTITY_TOKEN_FILE", "token")][..],
+            "the environment has AWS_WEB_IDENTITY_TOKEN_FILE and no AWS_ROLE_ARN: set both, or neither",
+        ),
+        (
+            &[("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:1/")],
+            "the environment has AWS_CONTAINER_CREDENTIALS_FULL_URI and no \
+             AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: set both, or neither",
+        ),
+        (
+            &[("AWS_EC2_METADATA_DISABLED", "true")],
+            "there are no credentials for S3: give aws.access.key.id and aws.secret.access.key, or let the \
+             environment, a profile or a role have some (the machine's is not asked, since \
+             AWS_EC2_METADATA_DISABLED says so)",
+        ),
+    ] {
+        let estate = Estate::embedded();
+        let deployment = deploy(&estate);
+        let keys = format!("{REGION}\nendpoint={}", bucket.endpoint());
+        export_with(&deployment, &bucket, "lines", &keys);
+        let mut variables = variables.to_vec();
+        variables.push(("HOME", "/nonexistent"));
+        let worker = deployment.spawn(&variables);
+        assert_eq!(trouble(&deployment, "lines").await, expected);
+        assert!(worker.stop().success());
+    }
+}
