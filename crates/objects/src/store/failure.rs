@@ -9,6 +9,9 @@ const NO_BUCKET: &str = "there is no such bucket; make it, or correct its name";
 const NO_ANSWER: &str = "no answer came in the time of store.timeout.ms";
 const NO_CONTAINER: &str = "there is no such container; make it, or correct its name";
 
+/// How a security token service answers when it refuses; a store's answer has no such frame.
+const TOKEN_SERVICE: &str = "<ErrorResponse";
+
 /// What advice calls the credentials; messages say behind it where they come from.
 const CREDENTIALS: &str = "these credentials";
 
@@ -22,7 +25,6 @@ const CODES: &[(&[&str], Retry, &str)] = &[
             "SignatureDoesNotMatch",
             "InvalidToken",
             "InvalidTokenId",
-            "InvalidIdentityToken",
             "AuthenticationFailed",
             "InvalidSecurity",
         ],
@@ -30,11 +32,7 @@ const CODES: &[(&[&str], Retry, &str)] = &[
         "the store does not know these credentials; correct them",
     ),
     (
-        &[
-            "ExpiredToken",
-            "ExpiredTokenException",
-            "TokenRefreshRequired",
-        ],
+        &["ExpiredToken", "TokenRefreshRequired"],
         Retry::Backoff,
         "these credentials have run out; renew them",
     ),
@@ -100,6 +98,14 @@ pub(super) fn explain(name: &str, origin: &str, what: &str, error: StoreError) -
     let with_origin =
         |advice: &str| advice.replace(CREDENTIALS, &format!("{CREDENTIALS} ({origin})"));
     let code = between(&text, "<Code>", "</Code>");
+    if let Some(code) = code.filter(|_| text.contains(TOKEN_SERVICE)) {
+        // Whoever renews the token may be late, and who vouches for it away.
+        let reason = between(&text, "<Message>", "</Message>").unwrap_or_default();
+        return Error::backoff(format!(
+            "{name} {what}: the token service does not take {origin}: {} [{code}]",
+            first_line(reason)
+        ));
+    }
     let known = CODES
         .iter()
         .find(|(codes, ..)| code.is_some_and(|code| codes.contains(&code)));
