@@ -1,17 +1,13 @@
 //! A container on an Azure Blob server.
 
-use bytes::Bytes;
-use futures::TryStreamExt;
 use object_store::azure::{
     AzureAccessKey, AzureAuthorizer, AzureCredential, MicrosoftAzure, MicrosoftAzureBuilder,
 };
 use object_store::client::{HttpRequest, HttpRequestBody};
-use object_store::{ObjectStore, ObjectStoreExt};
 use reqwest::Method;
 use xtask::services::Azurite;
 
 use super::servers::AzureServer;
-use super::{Object, path};
 
 #[derive(Debug)]
 pub(super) struct Azure {
@@ -37,37 +33,8 @@ impl Azure {
         &self.server
     }
 
-    pub(super) async fn list(&self, prefix: &str) -> Vec<Object> {
-        // The client's own prefixes end with whole segments.
-        let all: Vec<_> = self
-            .client
-            .list(None)
-            .try_collect()
-            .await
-            .unwrap_or_else(|error| panic!("{error}"));
-        all.into_iter()
-            .map(|object| Object {
-                name: object.location.into(),
-                bytes: object.size,
-            })
-            .filter(|object| object.name.starts_with(prefix))
-            .collect()
-    }
-
-    pub(super) async fn get(&self, name: &str) -> Bytes {
-        let object = self
-            .client
-            .get(&path(name))
-            .await
-            .unwrap_or_else(|error| panic!("{error}"));
-        object.bytes().await.expect("the object arrives whole")
-    }
-
-    pub(super) async fn put(&self, name: &str, bytes: Bytes) {
-        self.client
-            .put(&path(name), bytes.into())
-            .await
-            .unwrap_or_else(|error| panic!("{error}"));
+    pub(super) fn client(&self) -> &MicrosoftAzure {
+        &self.client
     }
 }
 

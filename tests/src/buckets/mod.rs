@@ -2,6 +2,7 @@
 //! servers' own interfaces, without a line of ours.
 
 mod azure;
+mod client;
 mod gcs;
 mod s3;
 mod servers;
@@ -10,7 +11,6 @@ use std::fs;
 use std::path::Path;
 
 use bytes::Bytes;
-use object_store::path::Path as ObjectPath;
 use xtask::services::{Azurite, Minio};
 
 use self::azure::Azure;
@@ -157,9 +157,9 @@ impl Bucket {
     /// When the server does not answer.
     pub async fn list(&self, prefix: &str) -> Vec<Object> {
         let mut objects = match &self.store {
-            Store::S3(s3) => s3.list(prefix).await,
+            Store::S3(s3) => client::list(s3.client(), prefix).await,
             Store::Gcs(gcs) => gcs.list(prefix).await,
-            Store::Azure(azure) => azure.list(prefix).await,
+            Store::Azure(azure) => client::list(azure.client(), prefix).await,
         };
         objects.sort_by(|a, b| a.name.cmp(&b.name));
         objects
@@ -180,9 +180,9 @@ impl Bucket {
     /// When there is no such object.
     pub async fn get(&self, name: &str) -> Bytes {
         match &self.store {
-            Store::S3(s3) => s3.get(name).await,
+            Store::S3(s3) => client::get(s3.client(), name).await,
             Store::Gcs(gcs) => gcs.get(name).await,
-            Store::Azure(azure) => azure.get(name).await,
+            Store::Azure(azure) => client::get(azure.client(), name).await,
         }
     }
 
@@ -192,9 +192,9 @@ impl Bucket {
     /// When the server refuses it.
     pub async fn put(&self, name: &str, bytes: impl Into<Bytes>) {
         match &self.store {
-            Store::S3(s3) => s3.put(name, bytes.into()).await,
+            Store::S3(s3) => client::put(s3.client(), name, bytes.into()).await,
             Store::Gcs(gcs) => gcs.put(name, bytes.into()).await,
-            Store::Azure(azure) => azure.put(name, bytes.into()).await,
+            Store::Azure(azure) => client::put(azure.client(), name, bytes.into()).await,
         }
     }
 
@@ -226,9 +226,4 @@ impl Bucket {
 
 fn unique_name() -> String {
     format!("test-{}", uuid::Uuid::new_v4())
-}
-
-/// The name as it is: `Path::from` would write some characters as their percent codes.
-fn path(name: &str) -> ObjectPath {
-    ObjectPath::parse(name).unwrap_or_else(|error| panic!("{error}"))
 }
