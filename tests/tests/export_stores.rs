@@ -51,6 +51,7 @@ fn azure(bucket: &Bucket) -> Azure {
         credentials: AzureCredentials::Key(Secret::parse(bucket.credentials()[0].1).unwrap()),
         origin: "azure.account.key",
         proxy: Proxy::default(),
+        timeout: Duration::from_secs(30),
     }
 }
 
@@ -275,6 +276,7 @@ fn files_that_hold_no_key_of_a_service_account_are_refused_without_a_request() {
         endpoint: None,
         credentials: GcsCredentials::File(path),
         proxy: Proxy::default(),
+        timeout: Duration::from_secs(30),
     };
     let error = federated.store().unwrap_err();
     assert_eq!(error.retry, Retry::Never);

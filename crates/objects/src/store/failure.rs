@@ -260,7 +260,12 @@ mod tests {
                 std::io::Error::other("operation timed out"),
             )),
         };
-        let silent = explain("gs://lake", "gcs.credentials.path", "cannot be written", silent);
+        let silent = explain(
+            "gs://lake",
+            "gcs.credentials.path",
+            "cannot be written",
+            silent,
+        );
         assert_eq!(
             (silent.retry, silent.message.as_str()),
             (
