@@ -23,7 +23,7 @@ enum Task {
     },
     /// Check formatting, lints and licences.
     Lint,
-    /// Measure the worker against a hand-written loop and against Kafka Connect.
+    /// Measure the worker against a hand-written loop, Kafka Connect and a plain upload.
     Bench {
         /// Events in each topic.
         #[arg(long, default_value_t = 1_000_000)]
@@ -31,7 +31,7 @@ enum Task {
         /// Runs of each job; the median counts.
         #[arg(long, default_value_t = 3)]
         rounds: usize,
-        /// Only jobs whose name contains this (may be repeated), `first-embedded`, `first-kafka`.
+        /// Only jobs whose name contains this (may be repeated): `export`, `mask`, `first-kafka` and the like.
         #[arg(long)]
         only: Vec<String>,
         /// Measure the release build that is there instead of building.

@@ -3,6 +3,7 @@
 //! no code with the worker. It runs until it is stopped.
 
 mod keys;
+mod read;
 mod scan;
 
 use std::error::Error;
@@ -26,9 +27,9 @@ struct Arguments {
     /// The topic to read, which has one partition.
     #[arg(long)]
     from: String,
-    /// The topic to write.
+    /// The topic to write; without one events are only read.
     #[arg(long)]
-    to: String,
+    to: Option<String>,
     /// The consumer group.
     #[arg(long)]
     group: String,
@@ -55,6 +56,7 @@ const FOREVER: Duration = Duration::from_secs(60);
 
 struct Loop {
     arguments: Arguments,
+    to: String,
     consumer: BaseConsumer,
     producer: BaseProducer,
     json: scan::Json,
@@ -71,6 +73,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         .set("enable.auto.commit", "false")
         .set("auto.offset.reset", "earliest")
         .create()?;
+    let Some(to) = arguments.to.clone() else {
+        consumer.subscribe(&[&arguments.from])?;
+        let interval = Duration::from_millis(arguments.commit_ms);
+        return read::read(&consumer, &arguments.from, interval);
+    };
     let mut producer = ClientConfig::new();
     producer
         .set("bootstrap.servers", &arguments.bootstrap)
@@ -85,6 +92,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     consumer.subscribe(&[&arguments.from])?;
     Loop {
         arguments,
+        to,
         consumer,
         producer,
         json: scan::Json::new(),
@@ -134,7 +142,7 @@ impl Loop {
                         )
                     }
                 };
-                send(&self.producer, &self.arguments.to, key, &self.out)?;
+                send(&self.producer, &self.to, key, &self.out)?;
             }
             // The clock and the delivery reports are looked at now and then.
             since_look += 1;

@@ -2,6 +2,7 @@
 //! its first record is there.
 #![allow(clippy::print_stdout)] // A command line program prints.
 
+mod export;
 mod first;
 mod lines;
 mod topics;
@@ -20,6 +21,8 @@ enum Task {
     Delete(Topics),
     /// Waits until a group has committed an offset of partition 0.
     Wait(topics::Wait),
+    /// Waits until a group has committed as above; prints the milliseconds since its worker's first record.
+    Export(export::Export),
     /// Waits until a file has so many lines; prints the milliseconds until the first was there.
     Lines(lines::Lines),
     /// Reads the committed records of a topic and checks them.
@@ -53,6 +56,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Task::Create(Topics { bootstrap, names }) => topics::create(&bootstrap, &names).await,
         Task::Delete(Topics { bootstrap, names }) => topics::delete(&bootstrap, &names).await,
         Task::Wait(wait) => wait.run(),
+        Task::Export(export) => print_millis(export.run().await?),
         Task::Lines(lines) => print_millis(lines.run()?),
         Task::Check(check) => check.run(),
         Task::First(First::Kafka(first)) => print_millis(first.run()?),

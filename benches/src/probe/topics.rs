@@ -67,7 +67,7 @@ pub(crate) struct Wait {
 }
 
 impl Wait {
-    pub(crate) fn run(self) -> Result<(), Box<dyn Error>> {
+    pub(crate) fn run(&self) -> Result<(), Box<dyn Error>> {
         // Offsets of an open transaction do not count, and are not waited for.
         let consumer: BaseConsumer = ClientConfig::new()
             .set("bootstrap.servers", &self.bootstrap)
@@ -75,7 +75,6 @@ impl Wait {
             .set("isolation.level", "read_uncommitted")
             .create()?;
         let start = Instant::now();
-        let process = Path::new("/proc").join(self.process.to_string());
         loop {
             let mut partitions = TopicPartitionList::new();
             partitions.add_partition(&self.topic, 0);
@@ -87,16 +86,22 @@ impl Wait {
             if committed.is_some_and(|offset| offset >= self.offset) {
                 return Ok(());
             }
-            if !process.exists() {
-                return Err(
-                    format!("process {} ended at offset {committed:?}", self.process).into(),
-                );
-            }
+            self.check_process()
+                .map_err(|error| format!("{error} at offset {committed:?}"))?;
             if start.elapsed() > PATIENCE {
                 return Err(format!("group {} is only at offset {committed:?}", self.group).into());
             }
             thread::sleep(POLL);
         }
+    }
+
+    /// An error when the process that commits has ended.
+    pub(crate) fn check_process(&self) -> Result<(), String> {
+        let process = Path::new("/proc").join(self.process.to_string());
+        if process.exists() {
+            return Ok(());
+        }
+        Err(format!("process {} ended", self.process))
     }
 }
 

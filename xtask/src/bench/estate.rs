@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::bucket::{Bucket, Transfer};
 use super::figures::Figures;
-use super::jobs::{Format, Job};
+use super::jobs::{Format, Job, Output};
 use crate::paths::{self, RunDir};
 use crate::process::Process;
 use crate::services::{Kafka, KafkaOptions};
@@ -28,14 +29,30 @@ const CONNECT_JVM: &[&str] = &[
     "-XX:+ExplicitGCInvokesConcurrent",
 ];
 
-/// One broker, one registry, one topic for each format.
+/// One broker, one registry, one topic for each format, and a bucket if there are exports.
 pub(super) struct Estate {
     dir: RunDir,
     kafka: Kafka,
+    bucket: Option<Bucket>,
     /// A worker without connectors, whose registry the measured ones use.
     _registry: Process,
     registry_url: String,
     events: usize,
+}
+
+/// What a run of a job has cost, and what it has brought to the bucket.
+pub(super) struct Run {
+    pub(super) figures: Figures,
+    pub(super) transfer: Option<Transfer>,
+}
+
+/// How a job is started and followed.
+struct Start {
+    command: Command,
+    /// The consumer group that it reads in.
+    group: String,
+    /// Where the worker tells of an export.
+    metrics: Option<String>,
 }
 
 impl Estate {
@@ -53,7 +70,12 @@ impl Estate {
         };
         let kafka = Kafka::start_with(&dir.path().join("kafka"), options)?;
         let (registry, registry_url) = start_registry(&dir.path().join("registry"))?;
+        let exports = jobs
+            .iter()
+            .any(|job| matches!(job.output(), Output::Bucket(_)));
+        let bucket = exports.then(|| Bucket::start(&dir.path().join("minio")));
         let estate = Self {
+            bucket: bucket.transpose()?,
             dir,
             kafka,
             _registry: registry,
@@ -104,75 +126,70 @@ impl Estate {
     }
 
     /// Runs a job over its whole topic; checks what it wrote.
-    pub(super) fn run(&self, job: &Job, round: usize) -> Result<Figures> {
+    pub(super) fn run(&self, job: &Job, round: usize) -> Result<Run> {
         let name = format!("{}-{round}", job.name());
         let dir = self.dir("jobs")?;
         let log = dir.join(format!("{name}.log"));
         // Where a FileSink with the template of its job writes.
         let file = dir.join(format!("{name}-plain-0.out"));
-        if !job.writes_file() {
+        if job.output() == Output::Topic {
             self.probe(&["create", &name])?;
         }
-        let (command, group) = self.command(*job, &name, &dir, &file)?;
+        let started = self.command(*job, &name, &dir, &file)?;
         let start = Instant::now();
-        let mut process = Process::spawn(&name, command, &log)?;
-        let id = process.id().to_string();
-        let events = self.events.to_string();
-        let first = if job.writes_file() {
-            let mut lines = Command::new(program("probe"));
-            lines
-                .args(["lines", "--lines", &events, "--process", &id])
-                .arg(&file);
-            let first = output("the probe", lines)?;
-            first
-                .trim()
-                .parse::<f64>()
-                .ok()
-                .map(|millis| millis / 1000.0)
-        } else {
-            let topic = job.format().name();
-            self.probe(&[
-                "wait",
-                "--group",
-                &group,
-                "--topic",
-                topic,
-                "--offset",
-                &events,
-                "--process",
-                &id,
-            ])?;
-            None
-        };
+        let mut process = Process::spawn(&name, started.command, &log)?;
+        let reader = [
+            ["--group", &started.group],
+            ["--topic", job.format().name()],
+            ["--offset", &self.events.to_string()],
+            ["--process", &process.id().to_string()],
+        ];
+        let (mut first, mut export) = (None, None);
+        match (job.output(), &started.metrics) {
+            (Output::File, _) => first = Some(self.lines(&file, process.id())?),
+            (_, Some(metrics)) => {
+                let wait = [&["export", "--metrics", metrics], reader.as_flattened()];
+                export = Some(seconds(&self.probe(&wait.concat())?)?);
+            }
+            _ => {
+                self.probe(&[&["wait"], reader.as_flattened()].concat())?;
+            }
+        }
         let figures = Figures::of(process.id(), start.elapsed(), self.events, first)?;
         process.stop(STOP_LIMIT)?;
-        self.check(*job, &name, &file)?;
-        Ok(figures)
+        let transfer = self.check(*job, &name, &file, export)?;
+        Ok(Run { figures, transfer })
     }
 
-    fn command(&self, job: Job, name: &str, dir: &Path, file: &Path) -> Result<(Command, String)> {
+    /// Waits until a file has a line for each event; returns the seconds until the first was there.
+    fn lines(&self, file: &Path, process: u32) -> Result<f64> {
+        let mut lines = Command::new(program("probe"));
+        lines
+            .args(["lines", "--lines", &self.events.to_string()])
+            .args(["--process", &process.to_string()])
+            .arg(file);
+        seconds(&output("the probe", lines)?)
+    }
+
+    fn command(&self, job: Job, name: &str, dir: &Path, file: &Path) -> Result<Start> {
         match job {
-            Job::Copy | Job::Floor(_) => {
+            Job::Copy | Job::Floor(_) | Job::ExportFloor(_) => {
+                let format = job.format().name();
                 let mut floor = Command::new(program("floor"));
                 floor
-                    .args([
-                        "--bootstrap",
-                        &self.bootstrap(),
-                        "--group",
-                        name,
-                        "--to",
-                        name,
-                    ])
-                    .args([
-                        "--from",
-                        job.format().name(),
-                        "--format",
-                        job.format().name(),
-                    ])
+                    .args(["--bootstrap", &self.bootstrap(), "--group", name])
+                    .args(["--from", format, "--format", format])
                     .args(["--job", if job == Job::Copy { "copy" } else { "encrypt" }]);
-                Ok((floor, name.to_owned()))
+                if job.output() == Output::Topic {
+                    floor.args(["--to", name]);
+                }
+                Ok(Start {
+                    command: floor,
+                    group: name.to_owned(),
+                    metrics: None,
+                })
             }
-            Job::ConnectMask => {
+            Job::ConnectMask | Job::ExportConnect => {
                 let worker = dir.join("connect.properties");
                 let [port] = ports::free()?;
                 let text = format!(
@@ -195,21 +212,37 @@ impl Estate {
                     .arg(fetch::maven::connect()?.join("*"))
                     .arg("org.apache.kafka.connect.cli.ConnectStandalone")
                     .args([&worker, &connector]);
-                Ok((java, format!("connect-{name}")))
+                Ok(Start {
+                    command: java,
+                    group: format!("connect-{name}"),
+                    metrics: None,
+                })
             }
-            Job::Encrypt(_) | Job::CheckEncrypt(_) | Job::Mask => {
-                let worker = self.worker(&dir.join("worker.properties"), "data", "")?;
+            Job::Encrypt(_) | Job::CheckEncrypt(_) | Job::Mask | Job::Export(..) => {
+                let worker = dir.join("worker.properties");
+                let port = self.worker(&worker, "data", "")?;
                 let connector = dir.join(format!("{name}.properties"));
                 write(&connector, &job.connector(name, file))?;
                 let mut penstock = Command::new(program("penstock"));
                 penstock.arg("run").args([&worker, &connector]);
-                Ok((penstock, format!("connect-{name}")))
+                let bucket = self
+                    .bucket
+                    .as_ref()
+                    .filter(|_| matches!(job, Job::Export(..)));
+                if let Some(bucket) = bucket {
+                    penstock.envs(bucket.environment());
+                }
+                Ok(Start {
+                    command: penstock,
+                    group: format!("connect-{name}"),
+                    metrics: bucket.map(|_| format!("http://127.0.0.1:{port}/metrics")),
+                })
             }
         }
     }
 
-    /// Writes the file of a worker on this estate's broker and registry.
-    pub(super) fn worker(&self, file: &Path, data: &str, more: &str) -> Result<PathBuf> {
+    /// Writes the file of a worker on this estate's broker and registry; returns the port of its REST API.
+    pub(super) fn worker(&self, file: &Path, data: &str, more: &str) -> Result<u16> {
         let [port] = ports::free()?;
         let contracts = paths::workspace().join("benches/estate/contracts");
         let text = format!(
@@ -226,21 +259,34 @@ impl Estate {
             contracts.display(),
         );
         write(file, &text)?;
-        Ok(file.to_owned())
+        Ok(port)
     }
 
     /// Checks a job's output and removes it.
-    fn check(&self, job: Job, name: &str, file: &Path) -> Result<()> {
-        if job.writes_file() {
-            return fs::remove_file(file).map_err(Error::io("remove", file));
+    fn check(
+        &self,
+        job: Job,
+        name: &str,
+        file: &Path,
+        export: Option<f64>,
+    ) -> Result<Option<Transfer>> {
+        match (job.output(), &self.bucket, export) {
+            (Output::File, ..) => fs::remove_file(file).map_err(Error::io("remove", file))?,
+            (Output::Bucket(files), Some(bucket), Some(export)) => {
+                return bucket.measure(name, files, self.events, export).map(Some);
+            }
+            (Output::Topic, ..) => {
+                let events = self.events.to_string();
+                let mut check = vec!["check", "--topic", name, "--records", &events];
+                if job.encrypts() {
+                    check.push("--encrypted");
+                }
+                self.probe(&check)?;
+                self.probe(&["delete", name])?;
+            }
+            _ => {}
         }
-        let events = self.events.to_string();
-        let mut check = vec!["check", "--topic", name, "--records", &events];
-        if job.encrypts() {
-            check.push("--encrypted");
-        }
-        self.probe(&check)?;
-        self.probe(&["delete", name]).map(|_| ())
+        Ok(None)
     }
 }
 
@@ -286,6 +332,12 @@ pub(super) fn output(what: &str, mut command: Command) -> Result<String> {
         ended.status,
         errors.trim()
     )))
+}
+
+/// The seconds of what a program printed in milliseconds.
+pub(super) fn seconds(millis: &str) -> Result<f64> {
+    let parsed = millis.trim().parse::<f64>().map(|millis| millis / 1000.0);
+    parsed.map_err(|_| Error::Other(format!("{millis:?} was printed instead of a number")))
 }
 
 pub(super) fn write(path: &Path, text: &str) -> Result<()> {

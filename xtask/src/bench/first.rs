@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::Options;
-use super::estate::{Estate, output, program, write};
+use super::estate::{Estate, output, program, seconds, write};
 use super::figures::median;
 use super::jobs::{Format, Job};
 use crate::{Error, Result, paths, ports};
@@ -79,11 +79,8 @@ fn kafka(estate: &Estate, round: usize) -> Result<[f64; 2]> {
     let dir = estate.dir(&name)?;
     estate.probe(&["create", &name, &topic])?;
     let keys = format!("keys.topic=_penstock.keys-{round}\n");
-    let worker = estate.worker(
-        &dir.join("worker.properties"),
-        &format!("{name}/data"),
-        &keys,
-    )?;
+    let worker = dir.join("worker.properties");
+    estate.worker(&worker, &format!("{name}/data"), &keys)?;
     let connector = dir.join("connector.properties");
     let text = Job::CheckEncrypt(Format::Avro).connector(&name, &dir);
     write(
@@ -103,11 +100,6 @@ fn kafka(estate: &Estate, round: usize) -> Result<[f64; 2]> {
         seconds(&output("the probe", probe)?)
     };
     Ok([once()?, once()?])
-}
-
-fn seconds(millis: &str) -> Result<f64> {
-    let parsed = millis.trim().parse::<f64>().map(|millis| millis / 1000.0);
-    parsed.map_err(|_| Error::Other(format!("the probe printed {millis:?} instead of a number")))
 }
 
 /// Copies a folder with the demo's ports (8080 to 8083) replaced.

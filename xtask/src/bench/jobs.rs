@@ -2,12 +2,30 @@
 
 use std::path::Path;
 
+use super::bucket;
+
 /// How events lie in a topic, by the generator's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
     Avro,
     Json,
     Plain,
+}
+
+/// What the files of an export are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Files {
+    Jsonl,
+    Parquet,
+}
+
+/// Where a job's events go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Output {
+    Nowhere,
+    Topic,
+    File,
+    Bucket(Files),
 }
 
 /// One job.
@@ -25,10 +43,22 @@ pub(super) enum Job {
     ConnectMask,
     /// The worker masking fields, into a file.
     Mask,
+    /// The bare loop that only reads.
+    ExportFloor(Format),
+    /// The worker writing files into a bucket.
+    Export(Files, Format),
+    /// Kafka Connect writing a file.
+    ExportConnect,
 }
 
-/// The personal fields of the demo event.
-pub(super) const FIELDS: &str = "uniqueIdentifier,consistentValue,someSensitiveValue";
+/// The transform that masks the personal fields of the demo event.
+const MASK: &str = "transforms=mask\n\
+    transforms.mask.type=org.apache.kafka.connect.transforms.MaskField$Value\n\
+    transforms.mask.fields=uniqueIdentifier,consistentValue,someSensitiveValue\n";
+
+/// The converter for JSON alone.
+const SCHEMALESS: &str = "value.converter=org.apache.kafka.connect.json.JsonConverter\n\
+    value.converter.schemas.enable=false\n";
 
 impl Format {
     /// The name that the generator and the floor know.
@@ -41,9 +71,20 @@ impl Format {
     }
 }
 
+impl Files {
+    /// The name that the worker knows.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Jsonl => "jsonl",
+            Self::Parquet => "parquet",
+        }
+    }
+}
+
 impl Job {
     pub(super) fn all() -> Vec<Self> {
-        use Format::{Avro, Json};
+        use Files::{Jsonl, Parquet};
+        use Format::{Avro, Json, Plain};
         vec![
             Self::Copy,
             Self::Floor(Json),
@@ -54,6 +95,12 @@ impl Job {
             Self::CheckEncrypt(Avro),
             Self::ConnectMask,
             Self::Mask,
+            Self::ExportFloor(Plain),
+            Self::Export(Jsonl, Plain),
+            Self::ExportConnect,
+            Self::ExportFloor(Avro),
+            Self::Export(Jsonl, Avro),
+            Self::Export(Parquet, Avro),
         ]
     }
 
@@ -69,6 +116,12 @@ impl Job {
             Self::CheckEncrypt(_) => "check-encrypt-json",
             Self::ConnectMask => "connect-mask",
             Self::Mask => "mask",
+            Self::ExportFloor(Avro) => "export-floor-avro",
+            Self::ExportFloor(_) => "export-floor-plain",
+            Self::Export(Files::Jsonl, Avro) => "export-jsonl-avro",
+            Self::Export(Files::Jsonl, _) => "export-jsonl",
+            Self::Export(Files::Parquet, _) => "export-parquet",
+            Self::ExportConnect => "export-connect",
         }
     }
 
@@ -88,47 +141,85 @@ impl Job {
     /// How the events lie that it reads; they are in the topic of that name.
     pub(super) fn format(self) -> Format {
         match self {
-            Self::Floor(format) | Self::Encrypt(format) | Self::CheckEncrypt(format) => format,
+            Self::Floor(format)
+            | Self::Encrypt(format)
+            | Self::CheckEncrypt(format)
+            | Self::ExportFloor(format)
+            | Self::Export(_, format) => format,
             Self::Copy => Format::Json,
-            Self::ConnectMask | Self::Mask => Format::Plain,
+            Self::ConnectMask | Self::Mask | Self::ExportConnect => Format::Plain,
         }
     }
 
-    /// Whether it writes a file instead of a topic.
-    pub(super) fn writes_file(self) -> bool {
-        matches!(self, Self::ConnectMask | Self::Mask)
+    /// Where its events go.
+    pub(super) fn output(self) -> Output {
+        match self {
+            Self::Copy | Self::Floor(_) | Self::Encrypt(_) | Self::CheckEncrypt(_) => Output::Topic,
+            Self::ConnectMask | Self::Mask | Self::ExportConnect => Output::File,
+            Self::ExportFloor(_) => Output::Nowhere,
+            Self::Export(files, _) => Output::Bucket(files),
+        }
     }
 
     /// Whether no plaintext may be left in its topic.
     pub(super) fn encrypts(self) -> bool {
-        !matches!(self, Self::Copy | Self::ConnectMask | Self::Mask)
+        matches!(
+            self,
+            Self::Floor(_) | Self::Encrypt(_) | Self::CheckEncrypt(_)
+        )
     }
 
-    /// The worker's connector file: `name` names connector and output topic, `file` the output file.
+    /// The worker's connector file: `name` names connector, output topic and prefix in the bucket, `file` the
+    /// output file.
     pub(super) fn connector(self, name: &str, file: &Path) -> String {
         let topic = self.format().name();
-        if self.writes_file() {
-            let file = file.display().to_string();
-            let file = file.replace("-plain-0.out", "-{topic}-{partition}.out");
-            return format!(
-                "name={name}\n\
-                 connector.class=FileSink\n\
-                 topics={topic}\n\
-                 file={file}\n\
-                 value.converter=org.apache.kafka.connect.json.JsonConverter\n\
-                 value.converter.schemas.enable=false\n\
-                 transforms=mask\n\
-                 transforms.mask.type=org.apache.kafka.connect.transforms.MaskField$Value\n\
-                 transforms.mask.fields={FIELDS}\n"
-            );
+        match self {
+            Self::Mask => {
+                let file = file.display().to_string();
+                let file = file.replace("-plain-0.out", "-{topic}-{partition}.out");
+                format!(
+                    "name={name}\n\
+                     connector.class=FileSink\n\
+                     topics={topic}\n\
+                     file={file}\n\
+                     {SCHEMALESS}\
+                     {MASK}"
+                )
+            }
+            Self::Export(files, format) => {
+                let converter = match format {
+                    Format::Plain => SCHEMALESS,
+                    Format::Avro | Format::Json => "",
+                };
+                let compression = match files {
+                    Files::Jsonl => "none",
+                    Files::Parquet => "zstd",
+                };
+                format!(
+                    "name={name}\n\
+                     connector.class=ObjectSink\n\
+                     topics={topic}\n\
+                     read.until=end\n\
+                     url=s3://{}/{name}\n\
+                     format={}\n\
+                     compression={compression}\n\
+                     {converter}",
+                    bucket::NAME,
+                    files.name()
+                )
+            }
+            _ => self.pipeline(name),
         }
-        let chain = match self {
-            Self::CheckEncrypt(_) => "check,encrypt,route",
-            _ => "encrypt,route",
-        };
-        let check = match self {
-            Self::CheckEncrypt(_) => "transforms.check.type=ContractCheck\n",
-            _ => "",
+    }
+
+    fn pipeline(self, name: &str) -> String {
+        let topic = self.format().name();
+        let (chain, check) = match self {
+            Self::CheckEncrypt(_) => (
+                "check,encrypt,route",
+                "transforms.check.type=ContractCheck\n",
+            ),
+            _ => ("encrypt,route", ""),
         };
         format!(
             "name={name}\n\
@@ -148,14 +239,13 @@ impl Job {
     pub(super) fn connect_connector(self, name: &str, file: &Path) -> String {
         let topic = self.format().name();
         let file = file.display();
+        let mask = if self == Self::ConnectMask { MASK } else { "" };
         format!(
             "name={name}\n\
              connector.class=org.apache.kafka.connect.file.FileStreamSinkConnector\n\
              topics={topic}\n\
              file={file}\n\
-             transforms=mask\n\
-             transforms.mask.type=org.apache.kafka.connect.transforms.MaskField$Value\n\
-             transforms.mask.fields={FIELDS}\n"
+             {mask}"
         )
     }
 }

@@ -1,6 +1,9 @@
-//! `cargo xtask bench`: the worker against a hand-written loop and against Kafka Connect, on one
-//! broker, in one run, so that the ratios mean something on any machine.
+//! `cargo xtask bench`: the worker against a hand-written loop, against Kafka Connect and against a
+//! plain upload, on one broker and one object store, in one run, so that the ratios mean something on
+//! any machine.
 
+mod aims;
+mod bucket;
 mod estate;
 mod figures;
 mod first;
@@ -10,8 +13,10 @@ mod report;
 use std::collections::BTreeMap;
 
 use crate::{Error, Result, suite};
-use estate::Estate;
+use bucket::Transfer;
+use estate::{Estate, Run};
 use figures::Figures;
+use first::First;
 use jobs::Job;
 
 /// How much to measure.
@@ -46,27 +51,54 @@ pub fn run(options: &Options) -> Result<String> {
         .filter(|job| options.takes(job.name()))
         .collect();
     let estate = Estate::start(&jobs, options.events)?;
-    let mut measured: BTreeMap<&'static str, Vec<Figures>> = BTreeMap::new();
+    let mut runs: BTreeMap<&'static str, Vec<Run>> = BTreeMap::new();
     // Keys are made once; from then on jobs find them.
     for job in jobs.iter().filter(|job| job.makes_keys()) {
-        note(&mut measured, job.name_with_new_keys(), estate.run(job, 0)?);
+        note(&mut runs, job.name_with_new_keys(), estate.run(job, 0)?);
     }
     for round in 1..=options.rounds {
         for job in &jobs {
-            note(&mut measured, job.name(), estate.run(job, round)?);
+            note(&mut runs, job.name(), estate.run(job, round)?);
         }
     }
-    let first = first::measure(&estate, options)?;
-    let medians = measured
-        .into_iter()
-        .map(|(name, runs)| (name, Figures::median(&runs)))
-        .collect();
-    Ok(report::markdown(options, &medians, &first))
+    let measured = Measured {
+        first: first::measure(&estate, options)?,
+        ..Measured::median(&runs)
+    };
+    Ok(report::markdown(options, &measured))
 }
 
-fn note(measured: &mut BTreeMap<&'static str, Vec<Figures>>, name: &'static str, run: Figures) {
-    eprintln!("{name}: {run}");
-    measured.entry(name).or_default().push(run);
+/// What was measured: medians, by the name of the job.
+#[derive(Debug, Default)]
+struct Measured {
+    figures: BTreeMap<&'static str, Figures>,
+    transfers: BTreeMap<&'static str, Transfer>,
+    first: First,
+}
+
+impl Measured {
+    fn median(runs: &BTreeMap<&'static str, Vec<Run>>) -> Self {
+        let mut measured = Self::default();
+        for (name, runs) in runs {
+            let figures: Vec<_> = runs.iter().map(|run| run.figures).collect();
+            measured.figures.insert(name, Figures::median(&figures));
+            let transfers: Vec<_> = runs.iter().filter_map(|run| run.transfer).collect();
+            if !transfers.is_empty() {
+                measured
+                    .transfers
+                    .insert(name, Transfer::median(&transfers));
+            }
+        }
+        measured
+    }
+}
+
+fn note(runs: &mut BTreeMap<&'static str, Vec<Run>>, name: &'static str, run: Run) {
+    let transfer = run
+        .transfer
+        .map_or(String::new(), |sent| format!("; {sent}"));
+    eprintln!("{name}: {}{transfer}", run.figures);
+    runs.entry(name).or_default().push(run);
 }
 
 fn build() -> Result<()> {

@@ -1,32 +1,19 @@
-//! The report: what each job costs, and what was aimed at and reached.
+//! The report: what each job costs, what exports bring to the bucket, and what was aimed at and reached.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::Options;
-use super::figures::Figures;
-use super::first::First;
+use super::aims::{Bound, aims};
+use super::{Measured, Options};
 
-/// An aim, and the figure to hold against it.
-struct Aim {
-    what: String,
-    aim: f64,
-    reached: f64,
-    unit: &'static str,
-    at_least: bool,
-}
-
-type Medians = BTreeMap<&'static str, Figures>;
-
-/// Two tables: costs, then aims.
-pub(super) fn markdown(options: &Options, medians: &Medians, first: &First) -> String {
+/// Tables of costs, of exports, and of aims.
+pub(super) fn markdown(options: &Options, measured: &Measured) -> String {
     let mut text = format!(
         "{} events a topic, median of {} rounds\n\n\
          | Job | Wall s | CPU s per million | Peak MB | First row s |\n\
          |---|---:|---:|---:|---:|\n",
         options.events, options.rounds
     );
-    for (name, figures) in medians {
+    for (name, figures) in &measured.figures {
         let first = figures
             .first
             .map_or(String::new(), |first| format!("{first:.2}"));
@@ -38,25 +25,37 @@ pub(super) fn markdown(options: &Options, medians: &Medians, first: &First) -> S
             ),
         );
     }
-    text.push_str("\n| What | Aim | Reached | |\n|---|---:|---:|---|\n");
-    for aim in aims(medians, first) {
-        let met = if aim.at_least {
-            aim.reached >= aim.aim
-        } else {
-            aim.reached <= aim.aim
-        };
+    if !measured.transfers.is_empty() {
+        text.push_str(
+            "\n| Export | MB | From the first record to the last object s | MB/s | Rows/s | Plain upload MB/s |\n\
+             |---|---:|---:|---:|---:|---:|\n",
+        );
+    }
+    for (name, sent) in &measured.transfers {
         line(
             &mut text,
             format_args!(
-                "| {} | {} {}{} | {:.2}{} | {} |",
-                aim.what,
-                if aim.at_least { "≥" } else { "≤" },
-                aim.aim,
-                aim.unit,
-                aim.reached,
-                aim.unit,
-                if met { "reached" } else { "missed" }
+                "| {name} | {:.1} | {:.2} | {:.0} | {:.0} | {:.0} |",
+                sent.megabytes,
+                sent.export,
+                sent.megabytes / sent.export,
+                options.events as f64 / sent.export,
+                sent.megabytes / sent.upload,
             ),
+        );
+    }
+    text.push_str("\n| What | Aim | Reached | |\n|---|---:|---:|---|\n");
+    for aim in aims(measured) {
+        let (what, reached, unit) = (aim.what, aim.reached, aim.unit);
+        let (bound, met) = match aim.bound {
+            Bound::AtMost(most) => (format!("≤ {most}{unit}"), Some(reached <= most)),
+            Bound::AtLeast(least) => (format!("≥ {least}{unit}"), Some(reached >= least)),
+            Bound::None => (String::new(), None),
+        };
+        let met = met.map_or("", |met| if met { "reached" } else { "missed" });
+        line(
+            &mut text,
+            format_args!("| {what} | {bound} | {reached:.2}{unit} | {met} |"),
         );
     }
     text
@@ -67,72 +66,10 @@ fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
     let _ = writeln!(text, "{arguments}");
 }
 
-fn aims(medians: &Medians, first: &First) -> Vec<Aim> {
-    let mut aims = Vec::new();
-    for format in ["json", "avro"] {
-        let Some(floor) = medians.get(format!("floor-{format}").as_str()) else {
-            continue;
-        };
-        for job in ["encrypt", "check-encrypt"] {
-            let Some(figures) = medians.get(format!("{job}-{format}").as_str()) else {
-                continue;
-            };
-            let mut at_most = |what: &str, aim: f64, reached: f64, unit| {
-                aims.push(Aim {
-                    what: format!("{job}-{format}: {what}"),
-                    aim,
-                    reached,
-                    unit,
-                    at_least: false,
-                });
-            };
-            at_most("CPU / floor", 1.5, figures.cpu / floor.cpu, "");
-            at_most("wall / floor", 1.5, figures.wall / floor.wall, "");
-            at_most(
-                "peak memory − floor",
-                50.0,
-                figures.peak - floor.peak,
-                " MB",
-            );
-        }
-    }
-    if let Some(connect) = medians.get("connect-mask") {
-        for (job, aim) in [
-            ("encrypt-json", 5.0),
-            ("check-encrypt-json", 5.0),
-            ("mask", 8.0),
-        ] {
-            if let Some(figures) = medians.get(job) {
-                aims.push(Aim {
-                    what: format!("CPU of connect-mask / {job}"),
-                    aim,
-                    reached: connect.cpu / figures.cpu,
-                    unit: "",
-                    at_least: true,
-                });
-            }
-        }
-    }
-    for (broker, aim, pair) in [
-        ("embedded", 0.3, &first.embedded),
-        ("Kafka", 1.5, &first.kafka),
-    ] {
-        let Some(pair) = pair else { continue };
-        for (when, reached) in [("on nothing", pair.fresh), ("started again", pair.again)] {
-            aims.push(Aim {
-                what: format!("first record, {broker}, {when}"),
-                aim,
-                reached,
-                unit: " s",
-                at_least: false,
-            });
-        }
-    }
-    aims
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::bucket::Transfer;
+    use super::super::figures::Figures;
     use super::*;
 
     #[test]
@@ -143,22 +80,46 @@ mod tests {
             peak: 100.0,
             first: None,
         };
-        let medians = [
-            ("floor-json", figures(4.0)),
-            ("encrypt-json", figures(7.0)),
-            ("connect-mask", figures(70.0)),
-        ];
+        let sent = |megabytes, export| Transfer {
+            megabytes,
+            export,
+            upload: 1.0,
+        };
+        let measured = Measured {
+            figures: [
+                ("floor-json", figures(4.0)),
+                ("encrypt-json", figures(7.0)),
+                ("connect-mask", figures(70.0)),
+                ("export-floor-plain", figures(0.5)),
+                ("export-jsonl", figures(2.0)),
+                ("export-connect", figures(11.0)),
+            ]
+            .into(),
+            transfers: [
+                ("export-jsonl", sent(300.0, 1.25)),
+                ("export-jsonl-avro", sent(300.0, 2.0)),
+                ("export-parquet", sent(60.0, 4.0)),
+            ]
+            .into(),
+            ..Measured::default()
+        };
         let options = Options {
             events: 1000,
             rounds: 1,
             only: Vec::new(),
             built: true,
         };
-        let text = markdown(&options, &medians.into(), &First::default());
+        let text = markdown(&options, &measured);
         for expected in [
             "| encrypt-json: CPU / floor | ≤ 1.5 | 1.75 | missed |",
             "| encrypt-json: wall / floor | ≤ 1.5 | 1.00 | reached |",
             "| CPU of connect-mask / encrypt-json | ≥ 5 | 10.00 | reached |",
+            "| export-parquet | 60.0 | 4.00 | 15 | 250 | 60 |",
+            "| CPU of export-connect / export-jsonl | ≥ 6 | 5.50 | missed |",
+            "| export-jsonl: CPU / reading alone |  | 4.00 |  |",
+            "| export-jsonl: bandwidth / plain upload of its bytes | ≥ 0.6 | 0.80 | reached |",
+            "| export-parquet: bandwidth / plain upload of its bytes |  | 0.25 |  |",
+            "| export-parquet: rows / plain upload of the same rows as JSON lines |  | 0.25 |  |",
         ] {
             assert!(text.contains(expected), "{text}");
         }
