@@ -201,6 +201,7 @@ impl Job {
                      topics={topic}\n\
                      read.until=end\n\
                      url=s3://{}/{name}\n\
+                     endpoint=${{env:AWS_ENDPOINT_URL}}\n\
                      format={}\n\
                      compression={compression}\n\
                      {converter}",
