@@ -110,9 +110,11 @@ impl RegistryError {
         match self {
             Self::Schema { .. } | Self::Cycle { .. } => true,
             // Not while the registry, or the subject, is read-only.
-            Self::Refused { status, code, .. } if matches!(status, 409 | 422) => {
-                *code != NOT_PERMITTED
-            }
+            Self::Refused {
+                status: 409 | 422,
+                code,
+                ..
+            } => *code != NOT_PERMITTED,
             _ => self.is_not_found(),
         }
     }

@@ -269,7 +269,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_registry_that_lets_nobody_in_rejects_no_record() {
-        let cases: [(fn(&str) -> Response, &str); 3] = [
+        type Answer = fn(&str) -> Response;
+        let cases: [(Answer, &str); 3] = [
             (|_| error(401, 401), "basic.auth.user.info"),
             (|_| error(403, 40301), "rights"),
             (

@@ -14,8 +14,10 @@ use serde_json::json;
 
 use crate::{framed, log, reaches, register, without_contracts};
 
+type Answer = fn() -> Response;
+
 /// What stands between the worker and its registry does.
-const MISCHIEF: [(fn() -> Response, &str); 4] = [
+const MISCHIEF: [(Answer, &str); 4] = [
     (
         || {
             let body = json!({"error_code": 401, "message": "Unauthorized"});

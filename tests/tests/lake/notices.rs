@@ -79,7 +79,14 @@ async fn names_the_schema(estate: &Estate, deployment: &Deployment, notice: &Val
         .map_or_else(|| deployment.registry(), str::to_owned);
     let subject = DEMO_SCHEMA.replace('/', ".");
     let url = format!("{registry}/subjects/{subject}/versions/latest");
-    let version: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
+    let version: Value = reqwest::Client::new()
+        .get(url)
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
     assert_eq!(notice["schema_id"], version["id"], "{version}");
 }
 
