@@ -7,8 +7,12 @@ use std::process::{Child, Command, Output, Stdio};
 
 use penstock_tests::{eventually, penstock};
 use serde_json::Value;
+use tokio::sync::Mutex;
 
 const FOLDER: &str = "penstock-quickstart";
+
+/// Two that start at the same moment may choose the same ports.
+static TURN: Mutex<()> = Mutex::const_new(());
 
 fn quickstart(dir: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(penstock());
@@ -84,6 +88,7 @@ async fn ended(mut child: Child) -> Output {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_shows_what_was_sent_stored_and_let_through_and_its_last_line_goes_on_with_it() {
+    let _turn = TURN.lock().await;
     let dir = tempfile::tempdir().unwrap();
     let shown = shown(
         quickstart(dir.path(), &["--for", "5s", "--rate", "20"])
@@ -137,13 +142,15 @@ async fn it_shows_what_was_sent_stored_and_let_through_and_its_last_line_goes_on
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ctrl_c_ends_it_well_and_a_second_run_goes_on_with_what_the_user_has_changed() {
+    let _turn = TURN.lock().await;
     let dir = tempfile::tempdir().unwrap();
-    let child = quickstart(dir.path(), &["--rate", "50"])
+    let mut child = quickstart(dir.path(), &["--rate", "50"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     eventually("events in the files", async || {
+        assert!(matches!(child.try_wait(), Ok(None)), "it runs");
         (!events(dir.path(), "demo-2").is_empty()).then_some(())
     })
     .await;
@@ -171,6 +178,7 @@ async fn ctrl_c_ends_it_well_and_a_second_run_goes_on_with_what_the_user_has_cha
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_signal_that_comes_while_the_worker_starts_is_not_lost() {
+    let _turn = TURN.lock().await;
     for name in ["INT", "TERM"] {
         let dir = tempfile::tempdir().unwrap();
         let child = quickstart(dir.path(), &[])
@@ -195,8 +203,9 @@ async fn a_signal_that_comes_while_the_worker_starts_is_not_lost() {
     }
 }
 
-#[test]
-fn a_folder_with_files_of_the_user_s_own_is_refused_and_left_alone() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_with_files_of_the_user_s_own_is_refused_and_left_alone() {
+    let _turn = TURN.lock().await;
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("worker.properties");
     fs::write(&file, "bootstrap.servers=kafka:9092\n").unwrap();
@@ -215,8 +224,9 @@ fn a_folder_with_files_of_the_user_s_own_is_refused_and_left_alone() {
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
 }
 
-#[test]
-fn a_port_that_somebody_else_has_taken_meanwhile_is_named() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_port_that_somebody_else_has_taken_meanwhile_is_named() {
+    let _turn = TURN.lock().await;
     let dir = tempfile::tempdir().unwrap();
     let _ = shown(quickstart(dir.path(), &["--for", "1s"]).output().unwrap());
     let address = setting(dir.path(), "gateway.properties", "http.listen");
