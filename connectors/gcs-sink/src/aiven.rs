@@ -30,7 +30,7 @@ config! {
         "gcs.part.size" => part_size: ByteSize = "5mb";
         flatten names: AivenKeys, engine: EngineKeys, patience: PatienceKeys;
         ignored {
-            "gcs.retry.backoff." => "requests are tried again for 30 seconds, then the worker tries again",
+            "gcs.retry.backoff." => "requests are tried again in place, then the worker tries again",
             "gcs.user.agent" => "requests carry the client library's name",
         };
         refused {

@@ -46,8 +46,8 @@ config! {
         "gcs.proxy.password" => proxy_password: Option<Secret>;
         flatten storage: ConfluentKeys, engine: EngineKeys, patience: PatienceKeys;
         ignored {
-            "gcs.part.retries" => "requests are tried again for 30 seconds, then the worker tries again",
-            "gcs.retry.backoff.ms" => "requests are tried again for 30 seconds, then the worker tries again",
+            "gcs.part.retries" => "requests are tried again in place, then the worker tries again",
+            "gcs.retry.backoff.ms" => "requests are tried again in place, then the worker tries again",
             "gcs.compression.level" => "files are compressed at the usual level",
         };
         refused {

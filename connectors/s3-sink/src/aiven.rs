@@ -43,7 +43,7 @@ config! {
         "timestamp.source" => old_source: Option<TimestampSource>;
         flatten names: AivenKeys, engine: EngineKeys, patience: PatienceKeys;
         ignored {
-            "aws.s3.backoff." => "requests are tried again for 30 seconds, then the worker tries again",
+            "aws.s3.backoff." => "requests are tried again in place, then the worker tries again",
             "aws.s3.bucket.check" => "the bucket is always looked at before the first record",
         };
         refused {

@@ -67,8 +67,8 @@ config! {
         "s3.schema.partition.affix.type" => schema_affix: String = "NONE";
         flatten storage: ConfluentKeys, engine: EngineKeys, patience: PatienceKeys;
         ignored {
-            "s3.part.retries" => "requests are tried again for 30 seconds, then the worker tries again",
-            "s3.retry.backoff.ms" => "requests are tried again for 30 seconds, then the worker tries again",
+            "s3.part.retries" => "requests are tried again in place, then the worker tries again",
+            "s3.retry.backoff.ms" => "requests are tried again in place, then the worker tries again",
             "s3.send.digest" => "every request is signed over its content",
             "s3.http.send.expect.continue" => "requests are sent as they are",
             "s3.elastic.buffer.enable" => "buffers grow as they are filled",

@@ -38,8 +38,7 @@ pub struct Access {
     pub credentials: Option<GcpCredentialProvider>,
     /// URL of a proxy, user and password included.
     pub proxy: Option<String>,
-    /// Longest that the service may say nothing: from the start of a request to its answer, and between
-    /// two pieces of an answer.
+    /// A request fails when nothing of it has moved for so long.
     pub timeout: Duration,
     /// Longest that a connection may take.
     pub connect_timeout: Duration,
@@ -68,11 +67,9 @@ struct Inner {
 impl Bucket {
     /// A bucket; nothing is asked of the service yet. An error means that the proxy's URL is not one.
     pub fn new(access: Access) -> object_store::Result<Self> {
-        let mut http = reqwest::Client::builder()
+        let mut http = penstock_transfer::client(access.connect_timeout)
             // 308 means "go on" in a resumable upload.
-            .redirect(reqwest::redirect::Policy::none())
-            .read_timeout(access.timeout)
-            .connect_timeout(access.connect_timeout);
+            .redirect(reqwest::redirect::Policy::none());
         if let Some(proxy) = &access.proxy {
             http = http.proxy(reqwest::Proxy::all(proxy).map_err(request::generic)?);
         }

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
@@ -12,11 +11,11 @@ use object_store::{
     GetResultPayload, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
-use reqwest::header::{CONTENT_TYPE, RANGE};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, RANGE};
 
 use crate::Bucket;
 use crate::meta::{FIELDS, Page, Resource, Rewrite};
-use crate::request::{encode, generic};
+use crate::request::{body, encode, generic};
 use crate::uploads::Upload;
 
 /// What an object is unless its attributes say otherwise.
@@ -41,7 +40,6 @@ impl ObjectStore for Bucket {
             PutMode::Create => Some("0".to_owned()),
             PutMode::Update(version) => Some(version.version.clone().unwrap_or_default()),
         };
-        let body = Bytes::from(payload);
         let sent = self
             .0
             .send(location.as_ref(), |http| {
@@ -50,7 +48,8 @@ impl ObjectStore for Bucket {
                     .query(&[("uploadType", "media"), ("name", location.as_ref())])
                     .query(&[("fields", FIELDS)])
                     .header(CONTENT_TYPE, &content_type)
-                    .body(body.clone());
+                    .header(CONTENT_LENGTH, payload.content_length())
+                    .body(body(payload.clone()));
                 if let Some(generation) = &generation {
                     request = request.query(&[("ifGenerationMatch", generation)]);
                 }

@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use backon::{ExponentialBuilder, Retryable};
-use object_store::client::{HttpError, HttpErrorKind};
-use object_store::{Error, Result};
+use object_store::client::{HttpError, HttpRequestBody};
+use object_store::{Error, PutPayload, Result};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::{RequestBuilder, Response, StatusCode};
+use reqwest::{Body, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
 
 use crate::{Inner, STORE};
@@ -27,19 +27,6 @@ pub(crate) fn generic(source: impl std::error::Error + Send + Sync + 'static) ->
         store: STORE,
         source: Box::new(source),
     }
-}
-
-/// A request that was not answered. Its URL is left out: that of a resumable upload is as good as a
-/// password.
-pub(crate) fn unanswered(error: reqwest::Error) -> Error {
-    let kind = if error.is_timeout() {
-        HttpErrorKind::Timeout
-    } else if error.is_connect() {
-        HttpErrorKind::Connect
-    } else {
-        HttpErrorKind::Request
-    };
-    generic(HttpError::new(kind, error.without_url()))
 }
 
 /// Why a request failed, and whether the next one may not.
@@ -96,10 +83,7 @@ impl Inner {
                 request.bearer_auth(&credential.bearer)
             }
         };
-        let response = request.send().await.map_err(|error| Failure {
-            passing: !error.is_builder(),
-            error: unanswered(error),
-        })?;
+        let response = self.exchange(request).await?;
         let status = response.status();
         if status.is_success() || status == StatusCode::PERMANENT_REDIRECT {
             return Ok(response);
@@ -107,6 +91,25 @@ impl Inner {
         let text = response.bytes().await.unwrap_or_default();
         Err(failure(name, status, &text))
     }
+
+    /// Sends a request as it is, whatever its answer. The error does not hold its URL: that of a
+    /// resumable upload is as good as a password.
+    pub(crate) async fn exchange(&self, request: RequestBuilder) -> Result<Response, Failure> {
+        let request = request.build().map_err(|error| Failure {
+            error: generic(error.without_url()),
+            passing: false,
+        })?;
+        let sent = penstock_transfer::send(&self.http, request, self.access.timeout).await;
+        sent.map_err(|error| Failure {
+            error: generic(HttpError::from(error)),
+            passing: true,
+        })
+    }
+}
+
+/// The body of a request, as the pieces that it is in memory.
+pub(crate) fn body(payload: PutPayload) -> Body {
+    Body::wrap(HttpRequestBody::from(payload))
 }
 
 /// What the service says went wrong.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
-use object_store::Error;
+use object_store::{Error, PutPayload};
 use tokio::sync::watch;
 
 use crate::STORE;
@@ -56,14 +56,23 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Takes a part's bytes, and gives those that can go up now.
-    pub(crate) fn take(&mut self, part: Bytes) -> Bytes {
-        if self.rest.is_empty() && part.len().is_multiple_of(GRAIN) {
-            return part;
+    /// Takes a part's bytes, and gives those that can go up now. What waits is copied, less than a
+    /// grain: the part's own memory goes with the request.
+    pub(crate) fn take(&mut self, part: PutPayload) -> PutPayload {
+        let mut ready = (self.rest.len() + part.content_length()) / GRAIN * GRAIN;
+        let mut up = Vec::new();
+        if ready > 0 {
+            let rest = std::mem::take(&mut self.rest).freeze();
+            ready -= rest.len();
+            up.push(rest);
         }
-        self.rest.extend_from_slice(&part);
-        let ready = self.rest.len() / GRAIN * GRAIN;
-        self.rest.split_to(ready).freeze()
+        for mut piece in part {
+            let now = piece.split_to(ready.min(piece.len()));
+            ready -= now.len();
+            up.push(now);
+            self.rest.extend_from_slice(&piece);
+        }
+        up.into_iter().filter(|piece| !piece.is_empty()).collect()
     }
 
     /// The last bytes.
@@ -135,13 +144,27 @@ mod tests {
         let mut all = Vec::new();
         let mut up = Vec::new();
         for (number, size) in sizes.into_iter().enumerate() {
-            let part = Bytes::from(vec![u8::try_from(number).unwrap_or(0); size]);
+            let part = vec![u8::try_from(number).unwrap_or(0); size];
             all.extend_from_slice(&part);
-            let ready = progress.take(part);
-            assert_eq!(ready.len() % GRAIN, 0, "part {number}");
-            up.extend_from_slice(&ready);
+            // As they come: in pieces of any length.
+            let pieces = part.chunks(100_000).map(Bytes::copy_from_slice);
+            let ready = progress.take(pieces.collect());
+            assert_eq!(ready.content_length() % GRAIN, 0, "part {number}");
+            up.extend(ready.into_iter().flatten());
         }
         up.extend_from_slice(&progress.finish());
         assert_eq!(up, all);
+    }
+
+    #[test]
+    fn what_goes_up_is_not_copied_and_what_waits_is() {
+        let mut progress = Progress::default();
+        let part = Bytes::from(vec![1; 4 * GRAIN + 9]);
+        let ready = progress.take(part.clone().into());
+        let first = ready.iter().next();
+        assert_eq!(first.map(|piece| piece.as_ptr()), Some(part.as_ptr()));
+        drop(ready);
+        assert!(part.is_unique(), "nothing holds the part's memory");
+        assert_eq!(progress.finish().len(), 9);
     }
 }

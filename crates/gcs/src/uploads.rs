@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use backon::BackoffBuilder;
-use bytes::Bytes;
 use futures::FutureExt;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
@@ -17,7 +16,7 @@ use reqwest::{Response, StatusCode};
 
 use crate::meta::{FIELDS, Resource};
 use crate::objects::content_type;
-use crate::request::{generic, unanswered};
+use crate::request::{body, generic};
 use crate::{Bucket, STORE};
 
 /// The header that names the type of what will be uploaded.
@@ -69,10 +68,10 @@ impl MultipartStore for Bucket {
         let session = self.0.sessions.find(path.as_ref(), id)?;
         let turn = session.turn(part_idx).await?;
         let mut progress = session.progress.lock().await;
-        let bytes = progress.take(data.into());
-        let sent = progress.sent;
-        self.send_bytes(path, id, sent, bytes.clone()).await?;
-        progress.sent += bytes.len() as u64;
+        let bytes = progress.take(data);
+        let (sent, length) = (progress.sent, bytes.content_length());
+        self.send_bytes(path, id, sent, bytes).await?;
+        progress.sent += length as u64;
         turn.done(part_idx);
         Ok(PartId {
             content_id: part_idx.to_string(),
@@ -123,14 +122,9 @@ impl MultipartStore for Bucket {
     /// Also for uploads that another process began.
     async fn abort_multipart(&self, path: &Path, id: &MultipartId) -> Result<()> {
         self.0.sessions.end(id);
-        let ended = self
-            .0
-            .http
-            .delete(id)
-            .header(CONTENT_LENGTH, 0)
-            .send()
-            .await
-            .map_err(unanswered)?;
+        let request = self.0.http.delete(id).header(CONTENT_LENGTH, 0);
+        let ended = self.0.exchange(request).await;
+        let ended = ended.map_err(|failure| failure.error)?;
         match ended.status() {
             status if status.is_success() || status.as_u16() == ENDED => Ok(()),
             // It is over already.
@@ -150,32 +144,37 @@ impl Bucket {
         path: &Path,
         id: &str,
         mut start: u64,
-        mut bytes: Bytes,
+        mut bytes: PutPayload,
     ) -> Result<()> {
         let since = Instant::now();
         let mut pauses = self.0.patience().build();
-        while !bytes.is_empty() {
-            let range = format!("bytes {start}-{}/*", start + bytes.len() as u64 - 1);
+        loop {
+            let length = bytes.content_length();
+            if length == 0 {
+                return Ok(());
+            }
+            let range = format!("bytes {start}-{}/*", start + length as u64 - 1);
             let request = self
                 .0
                 .http
                 .put(id)
                 .header(CONTENT_RANGE, range)
-                .body(bytes.clone());
+                .header(CONTENT_LENGTH, length)
+                .body(body(bytes.clone()));
             match self.0.send_once(path.as_ref(), request).await {
                 Ok(response) => {
                     let has = received(&response)?;
                     let taken = has
                         .checked_sub(start)
                         .and_then(|taken| usize::try_from(taken).ok())
-                        .filter(|taken| (1..=bytes.len()).contains(taken));
+                        .filter(|taken| (1..=length).contains(taken));
                     let Some(taken) = taken else {
                         return Err(failed(format!(
                             "the service has {has} bytes of the upload after {start} and the next were sent"
                         )));
                     };
                     start = has;
-                    bytes = bytes.slice(taken..);
+                    bytes = behind(bytes, taken);
                 }
                 Err(failure) => match pauses.next() {
                     Some(pause) if failure.passing && self.0.has_patience(since) => {
@@ -185,8 +184,17 @@ impl Bucket {
                 },
             }
         }
-        Ok(())
     }
+}
+
+/// A payload without its first bytes.
+fn behind(payload: PutPayload, mut taken: usize) -> PutPayload {
+    let pieces = payload.into_iter().map(|mut piece| {
+        let gone = taken.min(piece.len());
+        taken -= gone;
+        piece.split_off(gone)
+    });
+    pieces.filter(|piece| !piece.is_empty()).collect()
 }
 
 /// How many bytes of an upload the service has, from `Range: bytes=0-N`.

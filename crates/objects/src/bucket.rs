@@ -1,12 +1,16 @@
 //! What is asked of the store, each with its doubts settled: an object is there with the bytes that
 //! were announced, or it is not, or it is somebody else's.
 
+use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::multipart::PartId;
 use object_store::path::Path;
-use object_store::{Error as StoreError, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{
+    Error as StoreError, GetOptions, ObjectMeta, ObjectStoreExt, PutMode, PutOptions, PutPayload,
+};
 use penstock_connect::Error;
 use tokio::sync::Mutex;
 
@@ -17,6 +21,9 @@ use crate::upload::Session;
 /// How often a request is made whose outcome is not known, or that somebody else's was in the way of.
 /// The store's client has tried often before it says so.
 const ATTEMPTS: usize = 3;
+
+/// Bytes that are read at a time of an object that is compared.
+const RANGE: u64 = 8 << 20;
 
 /// A store, asked in the engine's terms. Cheap to clone.
 #[derive(Clone)]
@@ -39,28 +46,74 @@ impl Bucket {
         if !known.iter().any(|content| content.bytes == there.size) {
             return Err(self.foreign(path));
         }
-        let content = match self.0.objects().get(path).await {
-            Err(StoreError::NotFound { .. }) => return Ok(false),
-            Err(error) => return Err(unknown(error)),
-            Ok(object) => object.into_stream(),
-        };
-        let read = content.try_fold(
-            (crc32fast::Hasher::new(), 0),
-            |(mut checksum, bytes), chunk| async move {
-                checksum.update(&chunk);
-                Ok((checksum, bytes + chunk.len() as u64))
-            },
-        );
-        let (checksum, bytes) = read.await.map_err(unknown)?;
-        let content = Content {
-            bytes,
-            checksum: checksum.finalize(),
+        let Some(content) = self.content(path, &there).await.map_err(unknown)? else {
+            return Ok(false);
         };
         if known.contains(&content) {
             Ok(true)
         } else {
             Err(self.foreign(path))
         }
+    }
+
+    /// What an object holds, read range by range, so that a connection that breaks costs one of them.
+    /// `None` if it has gone.
+    async fn content(
+        &self,
+        path: &Path,
+        there: &ObjectMeta,
+    ) -> Result<Option<Content>, StoreError> {
+        let mut checksum = crc32fast::Hasher::new();
+        let mut from = 0;
+        while from < there.size {
+            let range = from..there.size.min(from + RANGE);
+            from = range.end;
+            let mut attempts = 0;
+            checksum = loop {
+                match self
+                    .read(path, there, range.clone(), checksum.clone())
+                    .await
+                {
+                    Ok(checksum) => break checksum,
+                    Err(StoreError::NotFound { .. }) => return Ok(None),
+                    Err(error) => {
+                        attempts += 1;
+                        if attempts >= ATTEMPTS || matches!(error, StoreError::Precondition { .. })
+                        {
+                            return Err(error);
+                        }
+                    }
+                }
+            };
+        }
+        Ok(Some(Content {
+            bytes: there.size,
+            checksum: checksum.finalize(),
+        }))
+    }
+
+    /// Adds a range of an object to a checksum. It is an error if the object is another one by now.
+    async fn read(
+        &self,
+        path: &Path,
+        there: &ObjectMeta,
+        range: Range<u64>,
+        checksum: crc32fast::Hasher,
+    ) -> Result<crc32fast::Hasher, StoreError> {
+        let options = GetOptions::new()
+            .with_range(Some(range))
+            .with_if_match(there.e_tag.clone());
+        let pieces = self
+            .0
+            .objects()
+            .get_opts(path, options)
+            .await?
+            .into_stream();
+        let add = |mut checksum: crc32fast::Hasher, piece: Bytes| async move {
+            checksum.update(&piece);
+            Ok(checksum)
+        };
+        pieces.try_fold(checksum, add).await
     }
 
     fn foreign(&self, path: &Path) -> Error {
@@ -108,15 +161,7 @@ impl Bucket {
         error: StoreError,
         attempts: usize,
     ) -> Result<bool, Error> {
-        let refused = matches!(
-            error,
-            StoreError::PermissionDenied { .. }
-                | StoreError::Unauthenticated { .. }
-                | StoreError::NotSupported { .. }
-                | StoreError::NotImplemented { .. }
-                | StoreError::InvalidPath { .. }
-        );
-        if refused {
+        if is_refusal(&error) {
             return Err(self.failed(path, error));
         }
         let there = self.holds(path, known).await?;
@@ -146,7 +191,7 @@ impl Bucket {
         session.map_err(|error| self.failed(path, error))
     }
 
-    /// Uploads a part. Those of a staged upload come one after the other.
+    /// Uploads a part. Those of a staged upload come one after the other, and once.
     pub(crate) async fn part(
         &self,
         path: &Path,
@@ -154,19 +199,32 @@ impl Bucket {
         index: usize,
         payload: PutPayload,
     ) -> Result<PartId, Error> {
-        let part = match (session, self.0.multipart()) {
-            (Session::Named(id), Some(store)) => {
-                store.put_part(path, &id.to_string(), index, payload).await
-            }
+        let failed = |error| self.failed(path, error);
+        let (id, store) = match (session, self.0.multipart()) {
+            (Session::Named(id), Some(store)) => (id.to_string(), store),
+            (Session::Named(_), None) => return Err(failed(no_uploads())),
             (Session::Staged(upload), _) => {
                 let part = upload.lock().await.put_part(payload);
-                part.await.map(|()| PartId {
+                part.await.map_err(failed)?;
+                return Ok(PartId {
                     content_id: String::new(),
-                })
+                });
             }
-            (Session::Named(_), None) => Err(no_uploads()),
         };
-        part.map_err(|error| self.failed(path, error))
+        let mut first = None;
+        for _ in 0..ATTEMPTS {
+            match store.put_part(path, &id, index, payload.clone()).await {
+                Ok(part) => return Ok(part),
+                // Where parts come in order, one that is sent again is told of the first failure only.
+                Err(error) => {
+                    let error = first.get_or_insert(error);
+                    if is_refusal(error) || matches!(error, StoreError::NotFound { .. }) {
+                        break;
+                    }
+                }
+            }
+        }
+        Err(failed(first.unwrap_or_else(no_uploads)))
     }
 
     /// Makes the object of an upload appear.
@@ -212,6 +270,18 @@ impl Bucket {
             }
         }
     }
+}
+
+/// The same request would be refused again.
+fn is_refusal(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::PermissionDenied { .. }
+            | StoreError::Unauthenticated { .. }
+            | StoreError::NotSupported { .. }
+            | StoreError::NotImplemented { .. }
+            | StoreError::InvalidPath { .. }
+    )
 }
 
 /// A journal that was written for a store with uploads in parts, and a plan for one without.

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use futures::TryStreamExt;
+use futures::{FutureExt, TryStreamExt};
+use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use penstock_connect::{Budget, MemoryJournal, Metrics, Origin, Retry};
 use penstock_files::{FileSpec, Format};
@@ -518,6 +519,68 @@ async fn requests_whose_answers_are_lost_are_settled_by_looking() {
             "{what}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_large_object_is_compared_range_by_range_and_each_is_asked_for_again() {
+    let (faulty, store) = faulty();
+    let bucket = Bucket(store);
+    let (path, bytes) = (Path::from("lake/large"), vec![7; 20 << 20]);
+    let known = [crate::entry::Content {
+        bytes: bytes.len() as u64,
+        checksum: crc32fast::hash(&bytes),
+    }];
+    faulty.memory.put(&path, bytes.into()).await.unwrap();
+    let mut asked = 0;
+    faulty.rule(move |what, _| {
+        asked += usize::from(what == "get");
+        if what == "get" && asked % 3 != 0 {
+            Fault::Before
+        } else {
+            Fault::None
+        }
+    });
+    assert!(bucket.holds(&path, &known).await.unwrap());
+    assert_eq!(
+        faulty.asked("get"),
+        9,
+        "three ranges, each asked for twice in vain"
+    );
+    // Another object takes its place after the first range.
+    let (memory, mut asked) = (faulty.memory.clone(), 0);
+    let other = path.clone();
+    faulty.rule(move |what, _| {
+        asked += usize::from(what == "get");
+        if what == "get" && asked == 2 {
+            let put = memory.put(&other, vec![8; 20 << 20].into());
+            put.now_or_never().unwrap().unwrap();
+        }
+        Fault::None
+    });
+    let error = bucket.holds(&path, &known).await.unwrap_err();
+    assert_eq!(error.retry, Retry::Backoff, "{error}");
+}
+
+#[tokio::test]
+async fn a_part_that_fails_is_sent_again_before_the_task_starts_anew() {
+    let (faulty, store) = faulty();
+    let mut bench = Bench::new(plan(store, records(60)), Budget::unlimited());
+    bench.open().await;
+    let mut failures = 0;
+    faulty.rule(move |asked, _| {
+        failures += usize::from(asked == "part");
+        if asked == "part" && failures <= 2 {
+            Fault::Before
+        } else {
+            Fault::None
+        }
+    });
+    bench
+        .write((0..60).map(|offset| record(offset, "a")).collect())
+        .await;
+    bench.flush(FlushReason::End).await.unwrap();
+    let there = objects(&*faulty.memory).await;
+    assert_eq!(there["lake/a/demo+0+0000.jsonl"].len(), 60);
 }
 
 #[tokio::test]

@@ -90,12 +90,13 @@ impl Azure {
         let builder = builder
             .with_account(&self.account)
             .with_container_name(&self.container)
-            .with_retry(client::retries())
+            .with_retry(client::retries(self.timeout))
             .with_client_options(client::options(
                 &self.proxy,
                 self.timeout,
                 self.endpoint.as_deref(),
-            ));
+            ))
+            .with_http_connector(client::connector(self.timeout));
         let builder = match &self.endpoint {
             Some(endpoint) => builder.with_endpoint(endpoint.trim_end_matches('/').to_owned()),
             None => builder,

@@ -1,17 +1,19 @@
-//! How long requests may take, how often they are tried again, and the way that they take.
+//! How long requests may stand still, how often they are tried again, and the way that they take.
 
 use std::time::Duration;
 
 use object_store::{BackoffConfig, ClientOptions, RetryConfig};
 use penstock_connect::config::Secret;
+use penstock_transfer::Connector;
 
 use super::identity::variable;
 
 /// Longest that a connection may take.
-pub(super) const CONNECT: Duration = Duration::from_secs(5);
+const CONNECT: Duration = Duration::from_secs(5);
 
-/// Longest that a request is tried again in place. Then the runner decides, and goes on trying.
-pub(super) const RETRY: Duration = Duration::from_secs(30);
+/// Longest that a request is tried again in place, but for one that nobody answers: that is made again
+/// once. Then the runner decides, and goes on trying.
+const RETRY: Duration = Duration::from_secs(30);
 
 /// How often a request is tried again in place.
 pub(super) const RETRIES: usize = 6;
@@ -53,7 +55,17 @@ impl Proxy {
     }
 }
 
-pub(super) fn retries() -> RetryConfig {
+/// Longest that a connection may take where a request may stand still for so long.
+pub(super) fn connect(timeout: Duration) -> Duration {
+    CONNECT.min(timeout)
+}
+
+/// How long after its start a request is not tried again any more.
+pub(super) fn retry_for(timeout: Duration) -> Duration {
+    RETRY.max(timeout.saturating_mul(2))
+}
+
+pub(super) fn retries(timeout: Duration) -> RetryConfig {
     RetryConfig {
         backoff: BackoffConfig {
             init_backoff: Duration::from_millis(100),
@@ -61,19 +73,17 @@ pub(super) fn retries() -> RetryConfig {
             base: 2.0,
         },
         max_retries: RETRIES,
-        retry_timeout: RETRY,
+        retry_timeout: retry_for(timeout),
     }
 }
 
-/// `timeout`: longest that the store may say nothing, from the start of a request to its answer and
-/// between two pieces of an answer. As a whole an answer may take longer: it may be a large object.
+/// `timeout`: a request fails when nothing of it has moved for so long.
 ///
 /// `endpoint`: the address where the store is not at its vendor's; only such a one may speak plain HTTP.
 pub(super) fn options(proxy: &Proxy, timeout: Duration, endpoint: Option<&str>) -> ClientOptions {
     let options = ClientOptions::new()
-        .with_timeout_disabled()
-        .with_read_timeout(timeout)
-        .with_connect_timeout(CONNECT.min(timeout))
+        .with_timeout(timeout)
+        .with_connect_timeout(connect(timeout))
         .with_allow_http(endpoint.is_some_and(|url| url.starts_with("http://")));
     match proxy.full_url() {
         Some(url) => options
@@ -81,6 +91,11 @@ pub(super) fn options(proxy: &Proxy, timeout: Duration, endpoint: Option<&str>) 
             .with_proxy_excludes(machine_hosts()),
         None => options,
     }
+}
+
+/// What makes the connections of a store with such options.
+pub(super) fn connector(timeout: Duration) -> Connector {
+    Connector::new(timeout, connect(timeout))
 }
 
 /// Hosts of the services that tell a machine or a container who it is. A proxy would be told who the

@@ -53,9 +53,9 @@ impl Gcs {
             credentials: self.provider(&name)?,
             proxy: self.proxy.full_url(),
             timeout: self.timeout,
-            connect_timeout: client::CONNECT.min(self.timeout),
+            connect_timeout: client::connect(self.timeout),
             retries: client::RETRIES,
-            retry_for: client::RETRY,
+            retry_for: client::retry_for(self.timeout),
             longest_pause: client::PAUSE,
         });
         let bucket = bucket.map_err(|error| refused(&name, error))?;
@@ -80,7 +80,7 @@ impl Gcs {
     fn provider(&self, name: &str) -> Result<Option<GcpCredentialProvider>, Error> {
         let builder = GoogleCloudStorageBuilder::new()
             .with_bucket_name(&self.bucket)
-            .with_retry(client::retries())
+            .with_retry(client::retries(self.timeout))
             .with_client_options(client::options(&self.proxy, self.timeout, None));
         let builder = match &self.credentials {
             GcsCredentials::Anonymous => return Ok(None),

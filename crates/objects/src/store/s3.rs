@@ -104,12 +104,13 @@ impl S3 {
             .with_bucket_name(&self.bucket)
             .with_region(region.as_deref().unwrap_or(self.default_region))
             .with_virtual_hosted_style_request(!path_style)
-            .with_retry(client::retries())
+            .with_retry(client::retries(self.timeout))
             .with_client_options(client::options(
                 &self.proxy,
                 self.timeout,
                 endpoint.as_deref(),
-            ));
+            ))
+            .with_http_connector(client::connector(self.timeout));
         if let Some(endpoint) = &endpoint {
             let endpoint = self.bucket_endpoint(endpoint, path_style);
             // The more special of the two: the environment may have set it.

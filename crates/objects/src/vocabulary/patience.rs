@@ -7,7 +7,7 @@ config! {
     /// How long stores are waited for.
     #[check(check)]
     pub struct PatienceKeys {
-        /// Longest that the store may say nothing: from the start of a request, whose bytes (a small file, or a part) have to be there by then, to its answer, and between two pieces of an answer. The request is made again then.
+        /// Longest that nothing of a request may move, neither its bytes nor its answer. It is made again then.
         "store.timeout.ms" => timeout: Millis = "30000",
     }
 }
