@@ -444,7 +444,7 @@ async fn without_room_nothing_more_is_taken_until_files_have_left() {
     );
     bench.flush(FlushReason::Tick).await.unwrap();
     assert_eq!(bench.sink.need(), Need::Room, "they do not get away");
-    // Another task of the worker has no more room than this one.
+    // Another task of the worker has room all the same.
     let mut other = budget.holder();
     other.set(1);
     assert!(other.is_full());
