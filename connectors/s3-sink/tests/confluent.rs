@@ -252,7 +252,10 @@ fn files_end_as_the_keys_say() {
             (records, bytes, event_time),
             "{more}"
         );
-        let found = rotation.schedule.map(|at| (at.interval, at.zone.name()));
+        let found = rotation
+            .schedule
+            .map(|at| (at.interval, at.zone.to_string()));
+        let schedule = schedule.map(|(interval, zone)| (interval, zone.to_owned()));
         assert_eq!(found, schedule, "{more}");
     }
 }

@@ -7,6 +7,7 @@ use penstock_connect::{Record, RecordError, choice};
 use penstock_files::FileSpec;
 
 use crate::Store;
+use crate::layout::Zone;
 
 /// Where files go, what they look like, and when they end.
 #[derive(Clone)]
@@ -64,7 +65,7 @@ pub struct Schedule {
     /// Time from one to the next.
     pub interval: Duration,
     /// The time zone.
-    pub zone: chrono_tz::Tz,
+    pub zone: Zone,
 }
 
 /// What tells one file of a path from another.

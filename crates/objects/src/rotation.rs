@@ -90,6 +90,8 @@ impl Schedule {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::layout::Zone;
+    use penstock_connect::ConfigValue;
     use std::time::Duration;
 
     #[test]
@@ -145,7 +147,7 @@ mod tests {
         ] {
             let schedule = Schedule {
                 interval: Duration::from_secs(minutes * 60),
-                zone: zone.parse().unwrap(),
+                zone: Zone::parse(zone).unwrap(),
             };
             let now = chrono::DateTime::parse_from_rfc3339(now).unwrap();
             let next = schedule.next(now.timestamp_millis());

@@ -1,52 +1,101 @@
 //! Time zones and what clocks show in them.
 
-use chrono::{DateTime, NaiveDateTime, Offset, TimeDelta, TimeZone};
+use std::fmt;
+
+use chrono::offset::MappedLocalTime;
+use chrono::{
+    DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone,
+};
 use chrono_tz::Tz;
 use penstock_connect::ConfigValue;
 
-/// A time zone by its name: `Europe/Paris`, `UTC`, or whole hours from UTC (`+02:00`).
+/// A time zone by its name (`Europe/Paris`, `UTC`), or a distance from UTC (`+05:30`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Zone(pub Tz);
+pub enum Zone {
+    /// One of the time zone database.
+    Named(Tz),
+    /// Always so far from UTC.
+    Fixed(FixedOffset),
+}
 
 impl ConfigValue for Zone {
     const KIND: &'static str = "a time zone (`Europe/Paris`, `UTC`, `+02:00`)";
 
     fn parse(text: &str) -> Result<Self, String> {
-        let unknown =
-            || format!("must be a time zone such as Europe/Paris, UTC or +02:00, not {text:?}");
-        if let Some(hours) = whole_hours(text) {
-            // The names of these zones count westwards.
-            let name = if hours == 0 {
-                "UTC".to_owned()
-            } else {
-                format!("Etc/GMT{:+}", -hours)
-            };
-            return name.parse().map(Self).map_err(|_| unknown());
+        if let Some(seconds) = distance(text) {
+            let fixed = FixedOffset::east_opt(seconds).filter(|_| seconds != 0);
+            return Ok(fixed.map_or(Self::UTC, Self::Fixed));
         }
         match text {
-            "Z" => Ok(Self(Tz::UTC)),
-            _ => text.parse().map(Self).map_err(|_| unknown()),
+            "Z" => Ok(Self::UTC),
+            _ => text.parse().map(Self::Named).map_err(|_| {
+                format!("must be a time zone such as Europe/Paris, UTC or +02:00, not {text:?}")
+            }),
         }
     }
 }
 
-/// `+02:00` or `-05:00`, without minutes.
-fn whole_hours(text: &str) -> Option<i32> {
+/// Seconds of `+02:00` or `-03:30`: at most 18 hours, as in Java.
+fn distance(text: &str) -> Option<i32> {
     let sign = match text.as_bytes().first()? {
         b'+' => 1,
         b'-' => -1,
         _ => return None,
     };
     let (hours, minutes) = text[1..].split_once(':')?;
-    (minutes == "00" && hours.len() == 2)
-        .then(|| hours.parse::<i32>().ok())
-        .flatten()
-        .map(|hours| sign * hours)
+    let number = |digits: &str| {
+        let two = digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
+        digits.parse::<i32>().ok().filter(|_| two)
+    };
+    let (hours, minutes) = (number(hours)?, number(minutes)?);
+    let seconds = hours * 3600 + minutes * 60;
+    (minutes < 60 && seconds <= 18 * 3600).then_some(sign * seconds)
+}
+
+impl fmt::Display for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(zone) => f.write_str(zone.name()),
+            Self::Fixed(offset) => fmt::Display::fmt(offset, f),
+        }
+    }
+}
+
+impl TimeZone for Zone {
+    type Offset = FixedOffset;
+
+    fn from_offset(offset: &FixedOffset) -> Self {
+        Self::Fixed(*offset)
+    }
+
+    fn offset_from_local_date(&self, local: &NaiveDate) -> MappedLocalTime<FixedOffset> {
+        self.offset_from_local_datetime(&local.and_time(NaiveTime::MIN))
+    }
+
+    fn offset_from_local_datetime(&self, local: &NaiveDateTime) -> MappedLocalTime<FixedOffset> {
+        match self {
+            Self::Named(zone) => zone
+                .offset_from_local_datetime(local)
+                .map(|offset| offset.fix()),
+            Self::Fixed(offset) => MappedLocalTime::Single(*offset),
+        }
+    }
+
+    fn offset_from_utc_date(&self, utc: &NaiveDate) -> FixedOffset {
+        self.offset_from_utc_datetime(&utc.and_time(NaiveTime::MIN))
+    }
+
+    fn offset_from_utc_datetime(&self, utc: &NaiveDateTime) -> FixedOffset {
+        match self {
+            Self::Named(zone) => zone.offset_from_utc_datetime(utc).fix(),
+            Self::Fixed(offset) => *offset,
+        }
+    }
 }
 
 impl Zone {
     /// Universal time.
-    pub const UTC: Self = Self(Tz::UTC);
+    pub const UTC: Self = Self::Named(Tz::UTC);
 
     /// What clocks show at a moment (milliseconds since the epoch), cut down to a multiple of `step`
     /// milliseconds of what they show. Where they jump over that, what they show after the jump.
@@ -60,7 +109,7 @@ impl Zone {
         // Towards zero, as Java divides.
         let cut = shown.and_utc().timestamp_millis() / step * step;
         let cut = DateTime::from_timestamp_millis(cut)?.naive_utc();
-        if self.0.offset_from_local_datetime(&cut).earliest().is_some() {
+        if self.offset_from_local_datetime(&cut).earliest().is_some() {
             return Some(cut);
         }
         let before = self.offset(&cut.checked_sub_signed(TimeDelta::hours(24))?);
@@ -69,7 +118,7 @@ impl Zone {
     }
 
     fn offset(self, utc: &NaiveDateTime) -> TimeDelta {
-        let offset = self.0.offset_from_utc_datetime(utc).fix();
+        let offset = self.offset_from_utc_datetime(utc);
         TimeDelta::seconds(offset.local_minus_utc().into())
     }
 }
@@ -133,6 +182,12 @@ mod tests {
                 HOUR,
                 "2026-06-30T22:00:00.000",
             ),
+            (
+                "+05:30",
+                "2026-07-01T18:40:00Z",
+                HOUR,
+                "2026-07-02T00:00:00.000",
+            ),
             // The hour that comes twice is one hour of the day.
             (
                 "Europe/Paris",
@@ -184,21 +239,31 @@ mod tests {
                 "{zone} {moment} {step}"
             );
         }
-        assert!(Zone(Tz::UTC).shown(i64::MAX, HOUR).is_none());
+        assert!(Zone::UTC.shown(i64::MAX, HOUR).is_none());
     }
 
     #[test]
-    fn zones_have_names_or_whole_hours() {
+    fn zones_have_names_or_a_distance_from_utc() {
         for (text, name) in [
             ("UTC", "UTC"),
             ("Z", "UTC"),
             ("+00:00", "UTC"),
             ("Europe/Berlin", "Europe/Berlin"),
-            ("-03:00", "Etc/GMT+3"),
+            ("-03:00", "-03:00"),
+            ("+05:30", "+05:30"),
+            ("-00:45", "-00:45"),
         ] {
-            assert_eq!(Zone::parse(text).unwrap().0.name(), name, "{text}");
+            assert_eq!(Zone::parse(text).unwrap().to_string(), name, "{text}");
         }
-        for text in ["Europe/Atlantis", "+05:30", "+99:00", "PST", ""] {
+        for text in [
+            "Europe/Atlantis",
+            "+18:01",
+            "+05:60",
+            "+5:30",
+            "+05:+3",
+            "PST",
+            "",
+        ] {
             assert_eq!(
                 Zone::parse(text).unwrap_err(),
                 format!("must be a time zone such as Europe/Paris, UTC or +02:00, not {text:?}")

@@ -348,7 +348,7 @@ async fn a_quiet_file_and_a_scheduled_moment_and_a_new_stamp_end_files_without_r
             Rotation {
                 schedule: Some(Schedule {
                     interval: Duration::from_secs(3600),
-                    zone: chrono_tz::UTC,
+                    zone: crate::layout::Zone::UTC,
                 }),
                 ..Rotation::default()
             },

@@ -210,7 +210,7 @@ impl ConfluentKeys {
     }
 
     fn zone(&self) -> Zone {
-        self.zone.unwrap_or(Zone(chrono_tz::Tz::UTC))
+        self.zone.unwrap_or(Zone::UTC)
     }
 
     fn time_path(&self) -> Option<TimePath> {

@@ -85,8 +85,5 @@ pub fn schedule(interval: Duration, zone: Zone) -> Result<Schedule, String> {
     if interval.is_zero() || interval > DAY {
         return Err("must be from 1 to 86400000 (a day)".to_owned());
     }
-    Ok(Schedule {
-        interval,
-        zone: zone.0,
-    })
+    Ok(Schedule { interval, zone })
 }

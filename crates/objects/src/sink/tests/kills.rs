@@ -276,7 +276,7 @@ proptest! {
         rotation.idle = idle.map(Duration::from_millis);
         rotation.schedule = interval.map(|interval| Schedule {
             interval: Duration::from_millis(interval),
-            zone: chrono_tz::UTC,
+            zone: crate::layout::Zone::UTC,
         });
         let (there, notices) = run(async {
             let mut world = World::new(&topic, rotation, hours, Budget::new(budget)).await;
