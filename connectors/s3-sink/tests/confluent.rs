@@ -243,7 +243,8 @@ fn files_end_as_the_keys_say() {
             None,
             None,
             None,
-            Some((minute, "UTC")),
+            // Both hold.
+            Some((2 * minute, "UTC")),
         ),
     ] {
         let rotation = read(more).unwrap().plan().unwrap().rotation;
@@ -257,6 +258,9 @@ fn files_end_as_the_keys_say() {
             .map(|at| (at.interval, at.zone.to_string()));
         let schedule = schedule.map(|(interval, zone)| (interval, zone.to_owned()));
         assert_eq!(found, schedule, "{more}");
+        let second = rotation.second_schedule.map(|at| at.interval);
+        let both = more.contains("rotate.interval.ms") && more.contains("schedule");
+        assert_eq!(second, both.then_some(minute), "{more}");
     }
 }
 

@@ -295,7 +295,7 @@ impl<B> Partition<B> {
             (Some(interval), Some(stream)) => Some(stream.saturating_add(interval)),
             _ => None,
         };
-        file.clock_due = rules.schedule.map(|schedule| schedule.next(now));
+        file.clock_due = rules.moment(now);
         self.time_due = [self.time_due, file.time_due].into_iter().flatten().min();
         self.oldest = self.oldest.or(Some(offset));
         self.collecting.insert(key, *file);

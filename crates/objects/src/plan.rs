@@ -57,6 +57,8 @@ pub struct Rotation {
     pub idle: Option<Duration>,
     /// At these moments of the day.
     pub schedule: Option<Schedule>,
+    /// At these as well.
+    pub second_schedule: Option<Schedule>,
 }
 
 /// Moments that lie evenly from midnight in a time zone.

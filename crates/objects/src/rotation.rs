@@ -20,7 +20,7 @@ pub(crate) struct Rules {
     pub(crate) bytes: u64,
     pub(crate) event_time: Option<i64>,
     pub(crate) idle: Option<i64>,
-    pub(crate) schedule: Option<Schedule>,
+    pub(crate) schedules: [Option<Schedule>; 2],
     pub(crate) reach: i64,
 }
 
@@ -34,9 +34,15 @@ impl Rules {
             bytes: rotation.bytes.unwrap_or(largest).min(largest),
             event_time: rotation.event_time.map(millis),
             idle: rotation.idle.map(millis),
-            schedule: rotation.schedule,
+            schedules: [rotation.schedule, rotation.second_schedule],
             reach: REACH,
         }
+    }
+
+    /// The first moment after `now` at which files end.
+    pub(crate) fn moment(&self, now: i64) -> Option<i64> {
+        let schedules = self.schedules.iter().flatten();
+        schedules.map(|schedule| schedule.next(now)).min()
     }
 
     /// A file of so many records and bytes ends now.
@@ -158,6 +164,32 @@ mod tests {
                 "{zone} every {minutes} minutes after {now}"
             );
         }
+    }
+
+    #[test]
+    fn of_two_schedules_the_next_moment_of_either_counts() {
+        let every = |minutes: u64| {
+            Some(Schedule {
+                interval: Duration::from_secs(60 * minutes),
+                zone: Zone::UTC,
+            })
+        };
+        let rotation = Rotation {
+            schedule: every(25),
+            second_schedule: every(10),
+            ..Rotation::default()
+        };
+        let rules = Rules::new(&rotation, 5 << 20);
+        let minute = 60_000;
+        let mut moments = vec![0];
+        while moments.len() < 6 {
+            moments.extend(
+                rules
+                    .moment(moments[moments.len() - 1] * minute)
+                    .map(|at| at / minute),
+            );
+        }
+        assert_eq!(moments, [0, 10, 20, 25, 30, 40]);
     }
 
     #[test]

@@ -272,7 +272,7 @@ impl ObjectSink {
         self.uploads.open(id, held.partition.clone(), name, path);
         let due = [
             self.rules.idle.map(|idle| now.saturating_add(idle)),
-            self.rules.schedule.map(|schedule| schedule.next(now)),
+            self.rules.moment(now),
         ];
         self.state.clock_due = due.into_iter().flatten().chain(self.state.clock_due).min();
         if !rebuilt && self.rules.full(1, length) {

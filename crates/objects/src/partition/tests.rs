@@ -357,7 +357,7 @@ fn rules() -> impl Strategy<Value = Rules> {
             bytes,
             event_time,
             idle: None,
-            schedule: None,
+            schedules: [None; 2],
             reach,
         })
 }

@@ -259,14 +259,14 @@ impl ConfluentKeys {
 
     fn rotation(&self) -> Rotation {
         let schedules = self.schedules().into_iter();
+        let mut schedules = schedules.filter_map(|(_, schedule)| schedule.ok());
         let event_time = (self.rotate_interval > 0 && self.extractor != Extractor::Wallclock)
             .then(|| Duration::from_millis(self.rotate_interval.unsigned_abs()));
         Rotation {
             records: self.flush_size.map(u64::from),
             event_time,
-            schedule: schedules
-                .filter_map(|(_, schedule)| schedule.ok())
-                .min_by_key(|schedule| schedule.interval),
+            schedule: schedules.next(),
+            second_schedule: schedules.next(),
             ..Rotation::default()
         }
     }
