@@ -307,13 +307,6 @@ impl<B> Partition<B> {
         self.full.push(key);
     }
 
-    /// Another record of the offset that came last already begins a file of this name.
-    pub(crate) fn has_begun(&self, offset: i64, name: &str) -> bool {
-        self.collecting
-            .values()
-            .any(|file| file.begun == offset && &*file.what.name == name)
-    }
-
     /// The last offset that came is complete: files that are full end.
     pub(crate) fn settle(&mut self) {
         for key in std::mem::take(&mut self.full) {

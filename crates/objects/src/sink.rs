@@ -15,7 +15,7 @@ use penstock_connect::{
 use crate::bucket::Bucket;
 use crate::counters::Counters;
 use crate::entry::{Entry, PendingUpload};
-use crate::naming::{key_of, name_of, path_of};
+use crate::naming::{key_of, name_of, namesake, path_of};
 use crate::open_file::OpenFile;
 use crate::partition::{FileId, Opening, Partition, Place};
 use crate::pressure::State;
@@ -176,8 +176,13 @@ impl ObjectSink {
         now
     }
 
-    /// Brings a record to its file. `Err` rejects it.
-    fn take(&mut self, place: usize, record: &Record, now: i64) -> Result<(), RecordError> {
+    /// Brings a record to its file; `earlier` are those before it in the batch. `Err` rejects it.
+    fn take(
+        &mut self,
+        place: usize,
+        (earlier, record): (&[Record], &Record),
+        now: i64,
+    ) -> Result<(), RecordError> {
         let offset = record.origin().offset;
         let rules = &self.rules;
         let held = &mut self.partitions[place];
@@ -218,7 +223,7 @@ impl ObjectSink {
                     held.books.full(key);
                 }
             }
-            Place::New(named) => return self.open_file(place, record, named, now),
+            Place::New(named) => return self.open_file(place, (earlier, record), named, now),
         }
         Ok(())
     }
@@ -226,7 +231,7 @@ impl ObjectSink {
     fn open_file(
         &mut self,
         place: usize,
-        record: &Record,
+        (earlier, record): (&[Record], &Record),
         named: Option<(Arc<str>, Arc<str>)>,
         now: i64,
     ) -> Result<(), RecordError> {
@@ -240,16 +245,13 @@ impl ObjectSink {
                     partition: held.partition.partition,
                     first: offset,
                 };
-                let name = name_of(&self.plan, &self.key, &self.stamp, by)?;
-                (name, self.stamp.clone())
+                let namesake = namesake(&self.plan, earlier, record, &self.key);
+                let stamp = held.books.stamp_of(offset).unwrap_or(&self.stamp).clone();
+                let name = name_of(&self.plan, &self.key, &stamp, by, namesake)?;
+                (name, stamp)
             }
         };
         let path = path_of(&name)?;
-        if held.books.has_begun(offset, &name) {
-            return Err(RecordError::schema(
-                "another record that was made of the same one, with another schema, begins a file of the same name",
-            ));
-        }
         let body = OpenFile::begin(&self.plan.files, record)?;
         let length = body.length();
         self.writing += body.held();

@@ -317,6 +317,61 @@ async fn records_that_fit_nowhere_are_rejected_alone() {
 }
 
 #[tokio::test]
+async fn records_of_one_offset_with_other_schemas_have_files_of_their_own_also_after_a_kill() {
+    let of = |offset: i64, schema: u32| {
+        let text = format!(r#"{{"title": "s{schema}"}}"#);
+        let schema_of = penstock_formats::Schema::json(&text, &[]).unwrap();
+        let mut record = record_at(0, offset, "a", &format!("\"{offset}-{schema}\""), 0);
+        let value = record.value.take().unwrap();
+        record.value = Some(value.with_schema(Arc::new(schema_of.with_id(schema, None))));
+        record
+    };
+    let batch = || vec![of(0, 3), of(1, 1), of(1, 2), of(1, 1), of(2, 2), of(3, 1)];
+    let expected = BTreeMap::from(
+        [
+            ("lake/a/demo+0+0000.jsonl", vec!["\"0-3\""]),
+            (
+                "lake/a/demo+0+0001.jsonl",
+                vec!["\"1-1\"", "\"1-1\"", "\"3-1\""],
+            ),
+            ("lake/a/demo+0+0001+1.jsonl", vec!["\"1-2\"", "\"2-2\""]),
+        ]
+        .map(|(name, lines)| {
+            (
+                name.to_owned(),
+                lines.into_iter().map(str::to_owned).collect(),
+            )
+        }),
+    );
+    for durable in [None, Some(1), Some(2)] {
+        let (faulty, store) = faulty();
+        let plan = plan(store, Rotation::default());
+        let mut bench = Bench::new(plan.clone(), Budget::unlimited());
+        bench.open().await;
+        assert_eq!(bench.write(batch()).await, []);
+        if let Some(schema) = durable {
+            // One of the two is there, and the position stays before both.
+            let books = &mut bench.sink.partitions[0].books;
+            let ours = |key: &&Arc<str>| key.ends_with(&format!("\0{schema}"));
+            let keys: Vec<_> = books
+                .collecting()
+                .map(|file| file.what.key.clone())
+                .collect();
+            let key = keys.iter().find(ours).unwrap_or_else(|| panic!("{keys:?}"));
+            books.end(key);
+            bench.settle().await.unwrap();
+            assert_eq!(objects(&*faulty.memory).await.len(), 1);
+        }
+        bench.kill(plan);
+        let from = bench.open().await.unwrap_or(0);
+        assert_eq!(from, 0);
+        assert_eq!(bench.write(batch()).await, []);
+        bench.flush(FlushReason::End).await.unwrap();
+        assert_eq!(objects(&*faulty.memory).await, expected, "{durable:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_batch_that_is_given_again_is_not_written_again() {
     let (faulty, store) = faulty();
     let mut bench = Bench::new(plan(store, Rotation::default()), Budget::unlimited());
