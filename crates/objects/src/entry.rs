@@ -7,7 +7,34 @@ use bytes::Bytes;
 use penstock_connect::{Error, TopicPartition};
 use serde::{Deserialize, Serialize};
 
+use crate::event_clock::EventClock;
+
 const VERSION: u32 = 1;
+
+/// The largest entry. It is one record, and by default topics take a megabyte and clients send one.
+pub(crate) const LARGEST: usize = 900 << 10;
+
+/// Bytes of an entry, uploads left out, in which there is room for files that can wait. Beyond it only
+/// the file that holds the position back is announced: it makes room.
+pub(crate) const ROOMY: usize = 400 << 10;
+
+/// Bytes of an entry without anything of variable length, and then some.
+const FRAME: usize = 1 << 10;
+
+/// The most bytes that a text takes as JSON.
+fn length(text: &str) -> usize {
+    let escaped = text.bytes().map(|byte| match byte {
+        b'"' | b'\\' => 2,
+        0..0x20 => 6,
+        _ => 1,
+    });
+    escaped.sum::<usize>() + 2
+}
+
+/// The most bytes that a key's cursor takes.
+pub(crate) fn cursor_length(key: &str) -> usize {
+    length(key) + 24
+}
 
 /// The bytes of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,15 +75,34 @@ pub(crate) struct PendingUpload {
     pub(crate) id: Arc<str>,
 }
 
+impl Announced {
+    /// The most bytes that it takes in an entry.
+    pub(crate) fn length(&self) -> usize {
+        let texts = [&self.name, &self.key, &self.stamp];
+        texts.map(|text| length(text)).iter().sum::<usize>() + 240 + 64 * self.contents.len()
+    }
+}
+
+/// What the clock said of records that are in no file that the journal names: whoever reads them again,
+/// at another time, puts them under the same names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Stamped {
+    /// Records before this offset.
+    pub(crate) before: i64,
+    pub(crate) stamp: Arc<str>,
+}
+
 /// One partition's entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Entry {
     version: u32,
     /// All records before this offset are durable or were never to be.
     pub(crate) resume: i64,
-    /// The greatest event time before `resume`.
+    /// The records' own time before `resume`.
+    #[serde(flatten)]
+    pub(crate) clock: EventClock,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) stream_time: Option<i64>,
+    pub(crate) stamped: Option<Stamped>,
     /// For each key the last offset that is durable, where it is `resume` or more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) cursors: Vec<(Arc<str>, i64)>,
@@ -75,15 +121,25 @@ impl Content {
 }
 
 impl Entry {
-    pub(crate) fn new(resume: i64, stream_time: Option<i64>) -> Self {
+    pub(crate) fn new(resume: i64, clock: EventClock) -> Self {
         Self {
             version: VERSION,
             resume,
-            stream_time,
+            clock,
+            stamped: None,
             cursors: Vec::new(),
             announced: Vec::new(),
             uploads: Vec::new(),
         }
+    }
+
+    /// The most bytes that it takes, uploads left out: there are so many of them at most.
+    pub(crate) fn length(&self) -> usize {
+        let cursors = self.cursors.iter().map(|(key, _)| cursor_length(key));
+        let announced = self.announced.iter().map(Announced::length);
+        let stamp = self.stamped.as_ref();
+        let stamp = stamp.map_or(0, |stamped| length(&stamped.stamp));
+        FRAME + stamp + cursors.chain(announced).sum::<usize>()
     }
 
     pub(crate) fn encode(&self) -> Result<Bytes, Error> {
@@ -131,11 +187,17 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let mut entry = Entry::new(17, Some(1_700_000_000_000));
+        let mut clock = EventClock::default();
+        clock.see(1_700_000_000_000, 1);
+        let mut entry = Entry::new(17, clock);
         assert_eq!(
             std::str::from_utf8(&entry.encode().unwrap()).unwrap(),
             r#"{"version":1,"resume":17,"stream_time":1700000000000}"#
         );
+        entry.stamped = Some(Stamped {
+            before: 44,
+            stamp: "2026-01-31T10".into(),
+        });
         entry.cursors = vec![("a/b\0s7".into(), 40)];
         entry.announced = vec![Announced {
             name: "topics/demo/a/demo+3+0000000020.jsonl".into(),
@@ -157,6 +219,34 @@ mod tests {
         }];
         let read = Entry::decode(&partition(), &entry.encode().unwrap()).unwrap();
         assert_eq!(read, entry);
+    }
+
+    #[test]
+    fn lengths_are_never_less_than_what_is_written() {
+        let odd: Arc<str> = "a\"b\\c\0d\n\u{7f}é".repeat(9).into();
+        let mut entry = Entry::new(i64::MIN, EventClock::default());
+        let content = Content {
+            bytes: u64::MAX,
+            checksum: u32::MAX,
+        };
+        let file = Announced {
+            name: odd.clone(),
+            key: odd.clone(),
+            stamp: odd.clone(),
+            first: i64::MIN,
+            last: i64::MIN,
+            rows: u64::MAX,
+            schema_id: Some(u32::MAX),
+            timestamps: Some((i64::MIN, i64::MIN)),
+            contents: vec![content; 3],
+        };
+        for _ in 0..100 {
+            entry.cursors.push((odd.clone(), i64::MIN));
+            entry.announced.push(file.clone());
+        }
+        let (written, length) = (entry.encode().unwrap().len(), entry.length());
+        assert!(written <= length, "{written} of {length}");
+        assert!(written * 10 > length * 8, "{written} of {length}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use penstock_connect::{Error, FlushReason, Journal, JournalEntry, Need, Position
 use tokio::time::Instant;
 
 use crate::ObjectSink;
+use crate::entry::LARGEST;
 use crate::notice::notice;
 use crate::rebuild::Ended;
 
@@ -129,6 +130,9 @@ impl ObjectSink {
                 continue;
             };
             let note = draft.entry.encode()?;
+            if note.len() > LARGEST {
+                return Err(too_large(&held.partition, note.len()));
+            }
             if let Some(topic) = &self.plan.notices {
                 for (_, file) in &draft.durable {
                     notices.push(notice(
@@ -186,4 +190,12 @@ impl ObjectSink {
         };
         partitions.iter().filter_map(position).collect()
     }
+}
+
+fn too_large(partition: &TopicPartition, bytes: usize) -> Error {
+    let (topic, number) = (&partition.topic, partition.partition);
+    Error::never(format!(
+        "the journal's entry of {topic}-{number} would have {bytes} bytes, and a record may have {LARGEST}: let fewer \
+         files be open at a time (max.open.files), or their names be shorter"
+    ))
 }

@@ -10,6 +10,7 @@
 mod bucket;
 mod counters;
 mod entry;
+mod event_clock;
 mod flushing;
 pub mod layout;
 mod naming;

@@ -13,19 +13,19 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::entry::{Announced, Content, Entry, PendingUpload};
+use crate::entry::{self, Announced, Content, Entry, PendingUpload, Stamped};
+use crate::event_clock::{EventClock, Tick};
 use crate::rebuild::{Ended, Rebuilds};
 use crate::rotation::Rules;
 
 /// Names a file while it is in memory; ascends in the order of opening.
 pub(crate) type FileId = u64;
 
-/// Files of one partition that the journal's entry names at a time. The entry is one record, and a
-/// topic's records are a megabyte at most by default.
-const MOST_ANNOUNCED: usize = 500;
-
-/// Bytes of keys with a cursor before the files that hold the position back are ended.
+/// Bytes of cursors in the entry before the files that hold the position back are ended.
 const MOST_CURSOR_BYTES: usize = 256 << 10;
+
+/// How often the journal is told how far records were taken under what the clock says, in milliseconds.
+const STAMP_EVERY: i64 = 10_000;
 
 /// A file that takes records.
 pub(crate) struct File<B> {
@@ -34,9 +34,9 @@ pub(crate) struct File<B> {
     pub(crate) body: B,
     /// Its first record as it was taken. Not that of its name when it is rebuilt without the first ones.
     pub(crate) begun: i64,
-    /// The stream time before its first record.
-    stream_before: Option<i64>,
-    /// The stream time at which it ends.
+    /// The records' own time before its first record.
+    clock_before: EventClock,
+    /// The records' own time at which it ends.
     time_due: Option<i64>,
     /// The moment at which it ends.
     clock_due: Option<i64>,
@@ -49,7 +49,7 @@ pub(crate) struct Whole {
     id: FileId,
     what: Announced,
     begun: i64,
-    stream_before: Option<i64>,
+    clock_before: EventClock,
 }
 
 impl<B> File<B> {
@@ -70,7 +70,7 @@ impl<B> File<B> {
             id: self.id,
             what: self.what,
             begun: self.begun,
-            stream_before: self.stream_before,
+            clock_before: self.clock_before,
         };
         (whole, self.body)
     }
@@ -138,10 +138,14 @@ pub(crate) struct Draft {
 pub(crate) struct Partition<B> {
     /// One past the last offset that came.
     next: Option<i64>,
-    /// The greatest event time that came.
-    stream: Option<i64>,
+    /// How far the records have come in their own time.
+    clock: EventClock,
     /// The same before the offset that came last.
-    stream_before: Option<i64>,
+    clock_before: EventClock,
+    /// What the clock said of the records in collecting files, as of the last look at it.
+    stamped: Option<Stamped>,
+    /// When the journal was last made to hold it.
+    stamped_at: i64,
     collecting: HashMap<Arc<str>, File<B>>,
     rebuilds: Rebuilds<B>,
     leaving: BTreeMap<FileId, Leaving>,
@@ -165,8 +169,10 @@ impl<B> Partition<B> {
     pub(crate) fn new() -> Self {
         Self {
             next: None,
-            stream: None,
-            stream_before: None,
+            clock: EventClock::default(),
+            clock_before: EventClock::default(),
+            stamped: None,
+            stamped_at: i64::MIN,
             collecting: HashMap::new(),
             rebuilds: Rebuilds::new(),
             leaving: BTreeMap::new(),
@@ -190,8 +196,9 @@ impl<B> Partition<B> {
     ) -> Self {
         let mut partition = Self::new();
         partition.next = Some(entry.resume);
-        partition.stream = entry.stream_time;
-        partition.stream_before = entry.stream_time;
+        partition.clock = entry.clock;
+        partition.clock_before = entry.clock;
+        partition.stamped = entry.stamped;
         for (key, cursor) in entry.cursors {
             partition.set_cursor(key, cursor);
         }
@@ -201,7 +208,7 @@ impl<B> Partition<B> {
                 let file = Whole {
                     id: ids(),
                     begun: what.first,
-                    stream_before: None,
+                    clock_before: EventClock::default(),
                     what,
                 };
                 partition.leave(file, Phase::Durable, true);
@@ -237,10 +244,12 @@ impl<B> Partition<B> {
         rules: &Rules,
     ) -> Place<'_, B> {
         let moved = self.advance(offset, rules);
-        if event_time > self.stream {
-            self.stream = event_time;
-            if moved {
-                self.end_by_time();
+        if let (Some(time), Some(interval)) = (event_time, rules.event_time) {
+            match self.clock.see(time, interval) {
+                Tick::Stays => {}
+                Tick::Forth if moved => self.end_by_time(),
+                Tick::Forth => {}
+                Tick::Back => self.set_back(interval),
             }
         }
         // A file that is rebuilt may lie before one of its key that is durable.
@@ -281,7 +290,7 @@ impl<B> Partition<B> {
             },
             body: opening.body,
             begun: offset,
-            stream_before: self.stream_before,
+            clock_before: self.clock_before,
             time_due: None,
             clock_due: None,
             touched: now,
@@ -291,8 +300,8 @@ impl<B> Partition<B> {
         let Err(mut file) = self.rebuilds.begin(offset, Box::new(file)) else {
             return true;
         };
-        file.time_due = match (rules.event_time, self.stream) {
-            (Some(interval), Some(stream)) => Some(stream.saturating_add(interval)),
+        file.time_due = match (rules.event_time, self.clock.now()) {
+            (Some(interval), Some(now)) => Some(now.saturating_add(interval)),
             _ => None,
         };
         file.clock_due = rules.moment(now);
@@ -339,25 +348,65 @@ impl<B> Partition<B> {
         self.next = Some(offset + 1);
         // The position goes with the records where no file holds it back.
         self.changed |= self.collecting.is_empty();
-        self.stream_before = self.stream;
+        self.clock_before = self.clock;
         true
     }
 
     fn end_by_time(&mut self) {
-        let stream = self.stream;
-        if self.time_due.is_some_and(|due| stream >= Some(due)) {
-            self.end_where(|file| file.time_due.is_some_and(|due| stream >= Some(due)));
+        let now = self.clock.now();
+        if self.time_due.is_some_and(|due| now >= Some(due)) {
+            self.end_where(|file| file.time_due.is_some_and(|due| now >= Some(due)));
         }
     }
 
+    /// The clock went back: no file waits for a time that may never come.
+    fn set_back(&mut self, interval: i64) {
+        let latest = self.clock.now().map(|now| now.saturating_add(interval));
+        for file in self.collecting.values_mut() {
+            file.time_due = file.time_due.min(latest);
+        }
+        self.time_due = self.time_due.min(latest);
+    }
+
+    /// What the clock said when this record was taken before a restart.
+    pub(crate) fn stamp_of(&self, offset: i64) -> Option<&Arc<str>> {
+        let stamped = self.stamped.as_ref();
+        stamped
+            .filter(|stamped| offset < stamped.before)
+            .map(|stamped| &stamped.stamp)
+    }
+
     /// Ends the files that the clock or the stamp ends. Between batches only.
-    pub(crate) fn end_due(&mut self, now: i64, stamp: &str, rules: &Rules) {
+    pub(crate) fn end_due(&mut self, now: i64, stamp: &Arc<str>, rules: &Rules) {
+        // Records that are read again come before the clock says anything new.
+        let again = self.next.is_some_and(|next| self.stamp_of(next).is_some());
         self.end_where(|file| {
             let idle = rules
                 .idle
                 .is_some_and(|idle| now.saturating_sub(file.touched) >= idle);
-            idle || file.clock_due.is_some_and(|due| now >= due) || &*file.what.stamp != stamp
+            let over = !again && file.what.stamp != *stamp;
+            idle || file.clock_due.is_some_and(|due| now >= due) || over
         });
+        if !again && !stamp.is_empty() {
+            self.stamp(now, stamp);
+        }
+    }
+
+    /// Notes that the records that came are under this stamp, if they are in a collecting file.
+    fn stamp(&mut self, now: i64, stamp: &Arc<str>) {
+        let Some(before) = self.next else { return };
+        let stamped = Stamped {
+            before,
+            stamp: stamp.clone(),
+        };
+        if self.stamped.as_ref() == Some(&stamped) {
+            return;
+        }
+        self.stamped = Some(stamped);
+        if now.saturating_sub(self.stamped_at) >= STAMP_EVERY && !self.collecting.is_empty() {
+            self.changed = true;
+            self.stamped_at = now;
+        }
     }
 
     /// Ends the file that holds the position back where the entry has grown too large. Between batches
@@ -433,7 +482,7 @@ impl<B> Partition<B> {
     }
 
     fn set_cursor(&mut self, key: Arc<str>, last: i64) {
-        let bytes = key.len();
+        let bytes = entry::cursor_length(&key);
         let cursor = self.cursors.entry(key).or_insert_with(|| {
             self.cursor_bytes += bytes;
             last
@@ -441,15 +490,15 @@ impl<B> Partition<B> {
         *cursor = last.max(*cursor);
     }
 
-    /// From where on the partition is to be read again, and the stream time there.
-    fn resume_at(&self) -> Option<(i64, Option<i64>)> {
-        let next = (self.next?, self.stream);
-        let collecting = self.taking().map(|file| (file.begun, file.stream_before));
+    /// From where on the partition is to be read again, and the records' own time there.
+    fn resume_at(&self) -> Option<(i64, EventClock)> {
+        let next = (self.next?, self.clock);
+        let collecting = self.taking().map(|file| (file.begun, file.clock_before));
         let leaving = self
             .leaving
             .values()
             .filter(|leaving| leaving.phase != Phase::Durable)
-            .map(|leaving| (leaving.file.begun, leaving.file.stream_before));
+            .map(|leaving| (leaving.file.begun, leaving.file.clock_before));
         collecting
             .chain(leaving)
             .chain([next])
@@ -464,36 +513,45 @@ impl<B> Partition<B> {
 
     /// What the journal is to hold. `None` before the first record came.
     pub(crate) fn draft(&self, uploads: Vec<PendingUpload>) -> Option<Draft> {
-        let (resume, stream_time) = self.resume_at()?;
+        let (resume, clock) = self.resume_at()?;
         let mut draft = Draft {
-            entry: Entry::new(resume, stream_time),
+            entry: Entry::new(resume, clock),
             announced: Vec::new(),
             durable: Vec::new(),
         };
         let entry = &mut draft.entry;
         entry.uploads = uploads;
+        entry.stamped.clone_from(&self.stamped);
         let cursors = self.cursors.iter().filter(|(_, last)| **last >= resume);
         entry.cursors = cursors.map(|(key, last)| (key.clone(), *last)).collect();
         entry.cursors.sort_unstable();
         entry.announced = self.rebuilds.announced().cloned().collect();
         entry.announced.sort_unstable_by_key(|file| file.first);
-        let listed = self.leaving.values().filter(|file| file.listed).count();
-        let mut room = MOST_ANNOUNCED.saturating_sub(entry.announced.len() + listed);
         for (id, leaving) in &self.leaving {
             match leaving.phase {
-                Phase::Durable => {
-                    draft.durable.push((*id, leaving.file.what.clone()));
-                    continue;
+                Phase::Durable => draft.durable.push((*id, leaving.file.what.clone())),
+                Phase::Ended if !leaving.listed => {}
+                phase => {
+                    entry.announced.push(leaving.file.what.clone());
+                    if phase == Phase::Ended {
+                        draft.announced.push(*id);
+                    }
                 }
-                Phase::Announced => {}
-                Phase::Ended if leaving.listed => draft.announced.push(*id),
-                Phase::Ended if room > 0 => {
-                    room -= 1;
-                    draft.announced.push(*id);
-                }
-                Phase::Ended => continue,
+            }
+        }
+        // A file that is announced here takes more bytes than its cursor will: what is full stays so.
+        let mut length = entry.length();
+        for (id, leaving) in &self.leaving {
+            if leaving.phase != Phase::Ended || leaving.listed {
+                continue;
+            }
+            length += leaving.file.what.length();
+            // In the order of opening: the files of a key are announced in theirs.
+            if length > entry::ROOMY && leaving.file.begun > resume {
+                break;
             }
             entry.announced.push(leaving.file.what.clone());
+            draft.announced.push(*id);
         }
         Some(draft)
     }
@@ -518,7 +576,11 @@ impl<B> Partition<B> {
         self.changed = self.unannounced();
         let resume = draft.entry.resume;
         self.cursors.retain(|_, last| *last >= resume);
-        self.cursor_bytes = self.cursors.keys().map(|key| key.len()).sum();
+        self.cursor_bytes = self
+            .cursors
+            .keys()
+            .map(|key| entry::cursor_length(key))
+            .sum();
     }
 
     /// Files that take records, those that are rebuilt left out.

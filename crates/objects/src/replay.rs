@@ -15,6 +15,9 @@ use crate::upload::Session;
 /// Requests at a time, over all partitions.
 const AT_A_TIME: usize = 16;
 
+/// Uploads of earlier tasks that are remembered. The store cleans up the others.
+const LEFT: usize = 100;
+
 /// What was found out about an entry.
 pub(crate) struct Found {
     /// Names of announced files whose objects are there.
@@ -42,7 +45,16 @@ pub(crate) async fn look(bucket: &Bucket, entries: &[Entry]) -> Result<Vec<Found
         .buffer_unordered(AT_A_TIME);
     while let Some(left) = left.next().await {
         if let Some((index, upload)) = left {
-            found[index].left.push(upload);
+            let left = &mut found[index].left;
+            if left.len() < LEFT {
+                left.push(upload);
+            } else {
+                tracing::warn!(
+                    "an unfinished upload of {} is not remembered any more, since {LEFT} others could not be given up \
+                     either: let the store's rules remove unfinished uploads",
+                    upload.name
+                );
+            }
         }
     }
     let announced = entries.iter().enumerate().flat_map(|(index, entry)| {

@@ -150,6 +150,11 @@ impl Upload {
         self.announced = true;
     }
 
+    /// No upload has begun.
+    pub(crate) fn is_whole(&self) -> bool {
+        matches!(self.state, State::Whole)
+    }
+
     /// The id under which the store keeps the upload.
     pub(crate) fn id(&self) -> Option<&Arc<str>> {
         match &self.state {

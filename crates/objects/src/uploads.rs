@@ -26,6 +26,10 @@ use crate::upload::{Request, Session, Upload};
 /// Requests that a task makes at a time.
 const AT_A_TIME: usize = 16;
 
+/// Uploads in parts of one partition at a time: the journal's entry names each. Other large files wait
+/// for their end, and are put whole.
+const IN_PARTS: usize = 100;
+
 /// How long to wait for the store when uploads are given up.
 const GIVE_UP: Duration = Duration::from_secs(10);
 
@@ -200,6 +204,11 @@ impl Uploads {
     pub(crate) fn dispatch(&mut self) {
         let part_bytes = self.part_bytes;
         for id in std::mem::take(&mut self.stirred) {
+            let part_bytes = if self.may_begin(id) {
+                part_bytes
+            } else {
+                usize::MAX
+            };
             while let Some(request) = self.change(id, |upload| upload.next(part_bytes)).flatten() {
                 let Some(file) = self.files.get_mut(&id) else {
                     break;
@@ -221,6 +230,18 @@ impl Uploads {
                 }));
             }
         }
+    }
+
+    /// Whether a file may be uploaded in parts, or is so already.
+    fn may_begin(&self, id: FileId) -> bool {
+        let Some(file) = self.files.get(&id) else {
+            return true;
+        };
+        if !file.upload.is_whole() || file.upload.waiting() <= self.part_bytes {
+            return true;
+        }
+        let in_parts = |other: &&Sending| !other.upload.is_whole() && other.owner == file.owner;
+        self.files.values().filter(in_parts).count() < IN_PARTS
     }
 
     /// Takes note of what has happened. Returns the files whose objects are there now.

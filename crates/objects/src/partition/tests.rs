@@ -7,6 +7,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+const DAY: i64 = 86_400_000;
+
 /// A row: the offset of its record, and which of the records of that offset it is.
 type Row = (i64, usize);
 
@@ -112,7 +114,8 @@ impl World {
                 (file.what.key.clone(), rules.full(file.what.rows, length))
             }
             Place::New(named) => {
-                let stamp: Arc<str> = self.stamp().into();
+                let stamp = self.stamp();
+                let stamp = self.partition.stamp_of(offset).cloned().unwrap_or(stamp);
                 let named =
                     named.unwrap_or_else(|| (format!("{key}/{stamp}/{offset}").into(), stamp));
                 self.ids += 1;
@@ -136,8 +139,8 @@ impl World {
         }
     }
 
-    fn stamp(&self) -> String {
-        (self.clock / 1000).to_string()
+    fn stamp(&self) -> Arc<str> {
+        (self.clock / 1000).to_string().into()
     }
 
     fn finish_ended(&mut self) {
@@ -286,12 +289,17 @@ impl World {
         self.partition.end_all();
         for _ in 0..3 {
             self.flush(false, false);
-            while !self.flying.is_empty() {
-                self.land(0);
-            }
-            while !self.landed.is_empty() {
-                self.hear(0);
-            }
+            self.arrive();
+        }
+    }
+
+    /// All that is under way.
+    fn arrive(&mut self) {
+        while !self.flying.is_empty() {
+            self.land(0);
+        }
+        while !self.landed.is_empty() {
+            self.hear(0);
         }
     }
 
@@ -322,7 +330,11 @@ fn expected(topic: &[Message]) -> Vec<Row> {
 fn topics() -> impl Strategy<Value = Vec<Message>> {
     let record = (
         0..4u8,
-        prop_oneof![4 => (0..40i64).prop_map(Some), 1 => Just(None)],
+        prop_oneof![
+            30 => (0..40i64).prop_map(Some),
+            6 => Just(None),
+            1 => (40..50i64).prop_map(Some),
+        ],
     );
     let records = prop_oneof![
         6 => prop::collection::vec(record.clone(), 1),
@@ -336,8 +348,11 @@ fn topics() -> impl Strategy<Value = Vec<Message>> {
             .map(|(index, (mut records, gap))| {
                 offset += gap;
                 for (_, time) in &mut records {
-                    // Time goes on, with records that are late.
-                    *time = time.map(|late| index as i64 * 10 - late * 3);
+                    // Time goes on, with records that are late, and some of the far future.
+                    *time = time.map(|late| match late {
+                        40.. => late * DAY,
+                        _ => index as i64 * 10 - late * 3,
+                    });
                 }
                 Message { offset, records }
             });
@@ -430,4 +445,115 @@ proptest! {
         prop_assert_eq!(told, there);
         prop_assert!(world.told.values().all(|times| *times == 1));
     }
+}
+
+fn timed(times: impl IntoIterator<Item = i64>) -> Vec<Message> {
+    let messages = times.into_iter().enumerate();
+    let messages = messages.map(|(index, time)| Message {
+        // None of those that no file takes.
+        offset: index as i64 * 13,
+        records: vec![(0, Some(time))],
+    });
+    messages.collect()
+}
+
+fn hourly() -> Rules {
+    Rules {
+        records: u64::MAX,
+        bytes: u64::MAX,
+        event_time: Some(DAY / 24),
+        idle: None,
+        schedules: [None; 2],
+        reach: i64::MAX,
+    }
+}
+
+#[test]
+fn one_record_of_the_far_future_does_not_stop_rotation() {
+    let minute = DAY / 1440;
+    let mut times: Vec<i64> = (0..1000).map(|at| at * minute).collect();
+    times[90] = 400_000 * DAY;
+    let topic = timed(times);
+    let mut world = World::new(&topic, hourly(), true);
+    world.take(topic.len());
+    let opened = world.partition.collecting().map(|file| file.begun).min();
+    assert!(
+        opened >= Some(topic[940].offset),
+        "{opened:?} holds the position back"
+    );
+}
+
+#[test]
+fn a_device_whose_clock_is_wrong_does_not_make_many_files() {
+    let minute = DAY / 1440;
+    let times = (0..6000).map(|at| match at % 10 {
+        7 => 400_000 * DAY + at * minute,
+        3 => at * minute - 3 * DAY,
+        _ => at * minute,
+    });
+    let topic = timed(times);
+    let mut world = World::new(&topic, hourly(), true);
+    world.end();
+    let files = world.bucket.len();
+    assert!((95..=106).contains(&files), "{files} files in 100 hours");
+}
+
+/// All of a topic's files are announced and land, and no entry was larger than one record may be.
+fn entries_of(world: &mut World) -> usize {
+    world.partition.end_all();
+    let mut largest = 0;
+    for _ in 0..10_000 {
+        world.flush(false, false);
+        let written = world.journal.as_ref().map(|entry| entry.encode().unwrap());
+        largest = largest.max(written.map_or(0, |entry| entry.len()));
+        if world.flying.is_empty() && !world.partition.has_changed() {
+            return largest;
+        }
+        world.arrive();
+    }
+    panic!("files wait for ever to be announced");
+}
+
+fn long_key(number: i64) -> String {
+    format!("{number:0900}")
+}
+
+#[test]
+fn an_entry_stays_smaller_than_a_record_may_be_however_many_files_end_at_once() {
+    let mut world = World::new(&[], hourly(), true);
+    for offset in (0..2000).filter(|offset| offset % 13 != 5) {
+        world.record(offset, 0, &long_key(offset), None);
+    }
+    let largest = entries_of(&mut world);
+    assert!(largest > entry::ROOMY / 2, "{largest}");
+    assert!(largest < entry::ROOMY + 8192, "{largest}");
+    assert_eq!(
+        world.bucket.len(),
+        (0..2000).filter(|at| at % 13 != 5).count()
+    );
+    assert_eq!(world.partition.position(), Some(2000));
+}
+
+#[test]
+fn a_file_that_holds_the_position_back_ends_when_the_entry_has_many_cursors() {
+    let mut world = World::new(&[], hourly(), true);
+    world.record(0, 0, "waits", None);
+    // All files but the first are durable soon.
+    let export = |world: &mut World, offsets: std::ops::Range<i64>| {
+        for offset in offsets.filter(|offset| offset % 13 != 5) {
+            world.record(offset, 0, &long_key(offset / 26), None);
+            if offset % 26 == 25 {
+                world.partition.end(&long_key(offset / 26));
+                world.flush(false, false);
+                world.arrive();
+            }
+        }
+    };
+    export(&mut world, 1..1000);
+    assert_eq!(world.partition.position(), Some(0), "there is room yet");
+    export(&mut world, 1000..10_000);
+    let position = world.partition.position();
+    assert!(position > Some(7000), "{position:?}");
+    let written = world.journal.as_ref().unwrap().encode().unwrap().len();
+    assert!(written < entry::ROOMY + 8192, "{written}");
 }

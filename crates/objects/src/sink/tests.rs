@@ -438,6 +438,51 @@ async fn a_quiet_file_and_a_scheduled_moment_and_a_new_stamp_end_files_without_r
 }
 
 #[tokio::test]
+async fn records_that_are_read_again_lie_under_the_hour_in_which_they_were_first_read() {
+    let (faulty, store) = faulty();
+    let mut plan = plan(store, Rotation::default());
+    plan.layout = Arc::new(ByKey { hours: true });
+    let mut bench = Bench::new(plan.clone(), Budget::unlimited());
+    bench.open().await;
+    for (clock, batch) in [
+        (0, vec![record(0, "a"), record(1, "b")]),
+        (20_000, vec![record(2, "a")]),
+        // Of this one the journal is not told before the kill.
+        (20_001, vec![record(3, "a")]),
+    ] {
+        bench.clock.store(clock, Ordering::Relaxed);
+        bench.write(batch).await;
+        bench.flush(FlushReason::Tick).await.unwrap();
+    }
+    for clock in [3_600_000, 7_200_000] {
+        // Killed once more while it reads them again.
+        bench.kill(plan.clone());
+        bench.clock.store(clock, Ordering::Relaxed);
+        assert_eq!(bench.open().await, Some(0));
+        bench.write(vec![record(0, "a"), record(1, "b")]).await;
+        bench.flush(FlushReason::Tick).await.unwrap();
+    }
+    for record in [record(2, "a"), record(3, "a"), record(4, "a")] {
+        bench.write(vec![record]).await;
+        bench.flush(FlushReason::Tick).await.unwrap();
+    }
+    bench.flush(FlushReason::End).await.unwrap();
+    let there = objects(&*faulty.memory).await;
+    assert_eq!(
+        there.into_iter().collect::<Vec<_>>(),
+        [
+            ("lake/a/0hdemo+0+0000.jsonl", vec!["0", "2"]),
+            ("lake/a/2hdemo+0+0003.jsonl", vec!["3", "4"]),
+            ("lake/b/0hdemo+0+0001.jsonl", vec!["1"]),
+        ]
+        .map(|(name, lines)| (
+            name.to_owned(),
+            lines.into_iter().map(str::to_owned).collect()
+        ))
+    );
+}
+
+#[tokio::test]
 async fn the_file_that_waited_longest_ends_when_too_many_are_open() {
     let (faulty, store) = faulty();
     let mut plan = plan(store, Rotation::default());

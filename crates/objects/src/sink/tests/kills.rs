@@ -191,7 +191,7 @@ impl World {
 }
 
 fn topics() -> impl Strategy<Value = Vec<Record>> {
-    prop::collection::vec((0..2i32, 0..4u8, 1..3i64, 0..60i64, 0..60usize), 1..120).prop_map(
+    prop::collection::vec((0..2i32, 0..4u8, 1..3i64, 0..62i64, 0..60usize), 1..120).prop_map(
         |records| {
             let mut offsets = [0; 2];
             let records = records.into_iter().enumerate();
@@ -200,7 +200,11 @@ fn topics() -> impl Strategy<Value = Vec<Record>> {
                     offsets[number as usize] += gap;
                     let offset = offsets[number as usize];
                     let value = format!("\"{number}-{offset}{}\"", " ".repeat(long));
-                    let time = index as i64 * 10 - late;
+                    // Some come from the far future.
+                    let time = match late {
+                        60.. => late * 86_400_000,
+                        _ => index as i64 * 10 - late,
+                    };
                     record_at(number, offset, &format!("k{key}"), &value, time)
                 })
                 .collect()
