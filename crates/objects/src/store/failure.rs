@@ -1,5 +1,7 @@
 //! What stores answer when they refuse, in words that say what to do.
 
+use std::io::{self, ErrorKind};
+
 use object_store::Error as StoreError;
 use object_store::client::{HttpError, HttpErrorKind};
 use penstock_connect::{Error, Retry};
@@ -127,6 +129,10 @@ pub(super) fn explain(name: &str, origin: &str, what: &str, error: StoreError) -
         };
     }
     let (retry, advice) = match &error {
+        error if is_closed_directory(error) => (
+            Retry::Never,
+            ": this process may not write there; let it, or write elsewhere",
+        ),
         StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => {
             (Retry::Never, ": the store refuses these credentials")
         }
@@ -151,6 +157,21 @@ pub(super) fn explain(name: &str, origin: &str, what: &str, error: StoreError) -
 fn causes(error: &StoreError) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
     let first: &(dyn std::error::Error + 'static) = error;
     std::iter::successors(Some(first), |error| (*error).source())
+}
+
+/// A directory that does not take files, and will not by itself.
+fn is_closed_directory(error: &StoreError) -> bool {
+    let local = matches!(error, StoreError::Generic { store, .. } if *store == "LocalFileSystem");
+    let cause = causes(error).find_map(|cause| cause.downcast_ref::<io::Error>());
+    local
+        && cause.is_some_and(|cause| {
+            matches!(
+                cause.kind(),
+                ErrorKind::PermissionDenied
+                    | ErrorKind::ReadOnlyFilesystem
+                    | ErrorKind::NotADirectory
+            )
+        })
 }
 
 /// All that the error and its causes say.
@@ -234,6 +255,23 @@ mod tests {
                 generic(body),
             );
             assert_eq!((error.retry, error.message.as_str()), (retry, message));
+        }
+    }
+
+    #[test]
+    fn a_directory_that_takes_no_files_is_final_and_one_that_is_full_is_not() {
+        for (kind, retry) in [
+            (ErrorKind::PermissionDenied, Retry::Never),
+            (ErrorKind::ReadOnlyFilesystem, Retry::Never),
+            (ErrorKind::StorageFull, Retry::Backoff),
+        ] {
+            let error = StoreError::Generic {
+                store: "LocalFileSystem",
+                source: Box::new(io::Error::new(kind, "/lake/x")),
+            };
+            let error = explain("file:///lake", "cannot be written", error);
+            assert_eq!(error.retry, retry, "{error}");
+            assert!(error.message.contains("/lake/x"), "{error}");
         }
     }
 

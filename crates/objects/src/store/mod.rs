@@ -17,7 +17,7 @@ use std::time::Duration;
 use object_store::local::LocalFileSystem;
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
-use object_store::{ObjectStore, PutPayload};
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use penstock_connect::Error;
 
 pub use azure::{Azure, AzureCredentials, ConnectionString};
@@ -104,9 +104,9 @@ impl Store {
         let failed = |error| self.failure("cannot be written", error);
         let path = Path::parse(format!("{prefix}.penstock"))
             .map_err(|error| failed(object_store::Error::InvalidPath { source: error }))?;
-        // A directory was made when the store was.
         let Some(parts) = &self.multipart else {
-            return Ok(());
+            let upload = self.objects.put_multipart(&path).await;
+            return upload.map_err(failed)?.abort().await.map_err(failed);
         };
         let begun = match parts.create_multipart(&path).await {
             // Azure knows of an upload only when its blocks come; those that nobody commits it forgets.
@@ -169,4 +169,25 @@ impl fmt::Debug for Store {
 /// The client cannot be made from these settings.
 fn refused(name: &str, error: object_store::Error) -> Error {
     Error::never(format!("{name} cannot be used: {error}")).with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[tokio::test]
+    async fn a_directory_is_tried_before_the_first_record_and_nothing_is_left_in_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let lake = directory.path().join("lake");
+        let store = Store::directory(&lake).unwrap();
+        store.check("").await.unwrap();
+        assert_eq!(std::fs::read_dir(&lake).unwrap().count(), 0);
+        std::fs::remove_dir(&lake).unwrap();
+        std::fs::write(&lake, "").unwrap();
+        let error = store.check("").await.unwrap_err();
+        assert_eq!(error.retry, penstock_connect::Retry::Never);
+        let path = lake.to_string_lossy();
+        assert!(error.message.contains(&*path), "{error}");
+    }
 }
