@@ -247,6 +247,17 @@ struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl Cell<'_, '_> {
     /// The error for a value that is no object. serde's own would show the value.
+    /// Without the member's name, which may be data: an address, a person's name.
+    #[cold]
+    fn no_column<E: Error>(&self) -> E {
+        match self.name {
+            "" => E::custom("the value has a member that has no column in the file"),
+            name => E::custom(format!(
+                "member '{name}' has a member that has no column in the file"
+            )),
+        }
+    }
+
     fn no_object<E: Error>(&self) -> E {
         match self.name {
             "" => E::custom("the value is no object, but the file has columns for members"),
@@ -305,9 +316,7 @@ impl<'de> Visitor<'de> for Cell<'_, '_> {
                 _ => known
                     .iter()
                     .position(|(known, _)| *known == name)
-                    .ok_or_else(|| {
-                        Error::custom(format!("member '{name}' has no column in the file"))
-                    })?,
+                    .ok_or_else(|| self.no_column())?,
             };
             next = position + 1;
             let (name, node) = &known[position];

@@ -256,8 +256,10 @@ pub(super) fn push(
                 let position = match members.fields.get(next) {
                     Some(field) if *field.name == *name => next,
                     _ => *members.positions.get(&*name).ok_or_else(|| {
-                        at.inner(&name)
-                            .misfit("not declared in the JSON Schema, so there is no column for it")
+                        // Its name may be data.
+                        at.misfit(
+                            "has a member that the JSON Schema does not declare: there is no column for it",
+                        )
                     })?,
                 };
                 next = position + 1;
