@@ -1,10 +1,12 @@
 //! What sinks have written down, kept in the compacted topic `_penstock.journal`: one entry for each
-//! partition of each connector, written in one transaction with the positions they belong to.
+//! partition of each connector, written in one transaction with the positions they belong to. Beside
+//! it stand pages that say which of the partition's records were rejected, each written in one
+//! transaction with their dead letters.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
-use penstock_broker::{Broker, OutRecord, Producer, Result, murmur2_partition};
+use penstock_broker::{Broker, OutRecord, Producer, Result};
 use penstock_connect::TopicPartition;
 
 use crate::compacted;
@@ -23,35 +25,73 @@ fn key(connector: &str, partition: &TopicPartition) -> Vec<u8> {
         .into_bytes()
 }
 
-/// The entries of these partitions; those without one are left out.
+fn page_key(connector: &str, partition: &TopicPartition, page: i64) -> Vec<u8> {
+    serde_json::json!([connector, &*partition.topic, partition.partition, page])
+        .to_string()
+        .into_bytes()
+}
+
+/// Whose a record of the topic is, and which page of rejections, if it is one.
+fn owner(key: &[u8]) -> Option<(String, TopicPartition, Option<i64>)> {
+    let (connector, topic, partition, page) =
+        match serde_json::from_slice::<(String, String, i32, i64)>(key) {
+            Ok((connector, topic, partition, page)) => (connector, topic, partition, Some(page)),
+            Err(_) => {
+                let (connector, topic, partition) = serde_json::from_slice(key).ok()?;
+                (connector, topic, partition, None)
+            }
+        };
+    let topic = topic.into();
+    Some((connector, TopicPartition { topic, partition }, page))
+}
+
+/// What the journal holds of some partitions.
+#[derive(Default)]
+pub(crate) struct Loaded {
+    /// Their entries; those without one are left out.
+    pub(crate) entries: BTreeMap<TopicPartition, Bytes>,
+    /// Their pages of rejections.
+    pub(crate) pages: HashMap<TopicPartition, BTreeMap<i64, Bytes>>,
+}
+
+/// What the journal holds of these partitions.
 pub(crate) fn load(
     broker: &dyn Broker,
     connector: &str,
     wanted: &[TopicPartition],
-) -> Result<Vec<(TopicPartition, Bytes)>> {
+) -> Result<Loaded> {
+    let mut loaded = Loaded::default();
     let Some(topic) = broker.topic(TOPIC)? else {
-        return Ok(Vec::new());
+        return Ok(loaded);
     };
-    let keys: BTreeMap<Vec<u8>, &TopicPartition> = wanted
-        .iter()
-        .map(|partition| (key(connector, partition), partition))
-        .collect();
-    let places: BTreeSet<i32> = keys
-        .keys()
-        .map(|key| murmur2_partition(key, topic.partitions))
-        .collect();
-    let mut found = BTreeMap::new();
-    compacted::read(broker, TOPIC, places, |message| {
-        let Some(partition) = message.key.as_deref().and_then(|key| keys.get(key)) else {
+    compacted::read(broker, TOPIC, 0..topic.partitions, |message| {
+        let Some((owner, partition, page)) = message.key.as_deref().and_then(owner) else {
             return;
         };
-        match message.value {
-            // A copy: the message's bytes keep their neighbours in memory.
-            Some(note) => found.insert((*partition).clone(), Bytes::copy_from_slice(&note)),
-            None => found.remove(*partition),
-        };
+        if owner != connector || !wanted.contains(&partition) {
+            return;
+        }
+        // A copy: the message's bytes keep their neighbours in memory.
+        let value = message.value.map(|value| Bytes::copy_from_slice(&value));
+        match (page, value) {
+            (None, Some(note)) => {
+                loaded.entries.insert(partition, note);
+            }
+            (None, None) => {
+                loaded.entries.remove(&partition);
+            }
+            (Some(page), Some(bits)) => {
+                let pages = loaded.pages.entry(partition).or_default();
+                pages.insert(page, bits);
+            }
+            (Some(page), None) => {
+                if let Some(pages) = loaded.pages.get_mut(&partition) {
+                    pages.remove(&page);
+                }
+            }
+        }
     })?;
-    Ok(found.into_iter().collect())
+    Ok(loaded)
 }
 
 /// Writes a partition's entry with the producer's open transaction.
@@ -64,7 +104,19 @@ pub(crate) fn write(
     producer.send(OutRecord::new(TOPIC, Some(note)).key(&key(connector, partition)))
 }
 
-/// Takes away a connector's entries: those of these partitions, or all. Durable when this returns.
+/// Writes a page of a partition's rejections with the producer's open transaction; `None` takes it
+/// away.
+pub(crate) fn write_page(
+    producer: &mut dyn Producer,
+    connector: &str,
+    partition: &TopicPartition,
+    page: i64,
+    bits: Option<&[u8]>,
+) -> Result<()> {
+    producer.send(OutRecord::new(TOPIC, bits).key(&page_key(connector, partition, page)))
+}
+
+/// Takes away a connector's entries and pages: those of these partitions, or all. Durable when this returns.
 pub(crate) fn forget(
     broker: &dyn Broker,
     connector: &str,
@@ -73,23 +125,17 @@ pub(crate) fn forget(
     let Some(topic) = broker.topic(TOPIC)? else {
         return Ok(());
     };
-    let keys: BTreeSet<Vec<u8>> = match partitions {
-        Some(partitions) => partitions
-            .iter()
-            .map(|partition| key(connector, partition))
-            .collect(),
-        None => {
-            let mut keys = BTreeSet::new();
-            compacted::read(broker, TOPIC, 0..topic.partitions, |message| {
-                let key = message.key.unwrap_or_default();
-                let named = serde_json::from_slice::<(String, String, i32)>(&key);
-                if named.is_ok_and(|(name, ..)| name == connector) {
-                    keys.insert(key.to_vec());
-                }
-            })?;
-            keys
+    let mut keys = BTreeSet::new();
+    compacted::read(broker, TOPIC, 0..topic.partitions, |message| {
+        let key = message.key.unwrap_or_default();
+        let ours = owner(&key).is_some_and(|(owner, partition, _)| {
+            owner == connector
+                && partitions.is_none_or(|partitions| partitions.contains(&partition))
+        });
+        if ours {
+            keys.insert(key.to_vec());
         }
-    };
+    })?;
     let tombstones: Vec<OutRecord<'_>> = keys
         .iter()
         .map(|key| OutRecord::new(TOPIC, None).key(key))

@@ -1,24 +1,31 @@
 //! A sink's journal, as its task keeps it: entries, notices and the group's offsets move in one
-//! transaction, which the group's generation guards.
+//! transaction, which the group's generation guards, and so do dead letters and the note that they are
+//! written.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use penstock_broker::{
-    Consumer, Header, OutRecord, Producer, ProducerSpec, Retry, TopicPartition,
+    Consumer, Header, Message, OutRecord, Producer, ProducerSpec, Retry, TopicPartition,
     TopicPartitionOffset,
 };
 use penstock_connect::{Error, Journal, JournalEntry, Placement, Record};
 
 use super::progress::{Partitions, broker_partition};
+use super::rejects::Rejects;
+use super::settled::Settled;
 use super::{TaskEnv, task_error};
+use crate::chain::Rejection;
 use crate::{journal, topics};
 
 /// A transaction of a journal is a few records: one that stays open longer belongs to nobody, and holds
 /// up whoever has the partitions now.
 const TRANSACTION_TIMEOUT_MS: &str = "15000";
+
+/// Bytes of rejected records that go into one transaction.
+const DEAD_LETTERS: usize = 4 << 20;
 
 /// What stays of a journal between the calls of its sink.
 #[derive(Default)]
@@ -27,6 +34,9 @@ pub(super) struct Writer {
     producer: Option<Box<dyn Producer>>,
     /// Topics that are known to be there.
     topics: HashSet<Arc<str>>,
+    /// The sink keeps a journal.
+    used: bool,
+    settled: Settled,
 }
 
 impl Writer {
@@ -45,7 +55,17 @@ impl Writer {
         }
     }
 
-    fn open(&mut self, env: &TaskEnv) -> Result<&mut dyn Producer, Error> {
+    /// Whether the sink keeps a journal.
+    pub(super) fn is_used(&self) -> bool {
+        self.used
+    }
+
+    /// Lets go of a partition.
+    pub(super) fn forget(&mut self, partition: &penstock_connect::TopicPartition) {
+        self.settled.forget(partition);
+    }
+
+    fn open(&mut self, env: &TaskEnv) -> Result<(&mut dyn Producer, &Settled), Error> {
         let producer = match self.producer.take() {
             Some(producer) => producer,
             None => {
@@ -73,7 +93,7 @@ impl Writer {
                 services.broker.producer(spec).map_err(task_error)?
             }
         };
-        Ok(self.producer.insert(producer).as_mut())
+        Ok((self.producer.insert(producer).as_mut(), &self.settled))
     }
 }
 
@@ -110,6 +130,79 @@ impl TopicJournal<'_> {
         entries.iter().map(offset).collect()
     }
 
+    /// Pages of rejections that the group's offsets leave behind.
+    fn passed(
+        &self,
+        offsets: &[TopicPartitionOffset],
+    ) -> Vec<(penstock_connect::TopicPartition, i64)> {
+        let passed = offsets.iter().flat_map(|offset| {
+            let partition = penstock_connect::TopicPartition {
+                topic: offset.topic.clone(),
+                partition: offset.partition,
+            };
+            let pages = self.writer.settled.passed(&partition, offset.offset);
+            pages.into_iter().map(move |page| (partition.clone(), page))
+        });
+        passed.collect()
+    }
+
+    /// Writes the dead letters of rejected records, but for those that were written before a restart.
+    pub(super) fn reject(
+        &mut self,
+        rejects: &Rejects<'_>,
+        messages: &[Message],
+        rejected: &[Rejection],
+    ) -> Result<(), Error> {
+        let mut fresh: Vec<&Rejection> = rejected
+            .iter()
+            .filter(|rejection| {
+                messages.get(rejection.origin).is_some_and(|message| {
+                    let partition = origin(message);
+                    !self.writer.settled.contains(&partition, message.offset)
+                })
+            })
+            .collect();
+        fresh.sort_by_key(|rejection| rejection.origin);
+        let mut rest = fresh.as_slice();
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fits = rest.iter().take_while(|rejection| {
+                let fits = bytes < DEAD_LETTERS;
+                bytes += messages[rejection.origin].size();
+                fits
+            });
+            let (now, later) = rest.split_at(fits.count());
+            self.reject_some(rejects, messages, now)?;
+            rest = later;
+        }
+        Ok(())
+    }
+
+    fn reject_some(
+        &mut self,
+        rejects: &Rejects<'_>,
+        messages: &[Message],
+        rejected: &[&Rejection],
+    ) -> Result<(), Error> {
+        let mut pages = BTreeSet::new();
+        for rejection in rejected {
+            let message = &messages[rejection.origin];
+            let partition = origin(message);
+            let page = self.writer.settled.insert(&partition, message.offset);
+            pages.insert((partition, page));
+        }
+        let offsets = self.offsets(&[])?;
+        self.transaction(&offsets, |env, settled, producer| {
+            rejects.settle(producer, messages, rejected.iter().copied())?;
+            for (partition, page) in &pages {
+                let bits = settled.page(partition, *page);
+                journal::write_page(producer, &env.context.connector, partition, *page, bits)
+                    .map_err(task_error)?;
+            }
+            Ok(())
+        })
+    }
+
     fn make_topics(&mut self, notices: &[Record]) -> Result<(), Error> {
         for notice in notices {
             if !self.writer.topics.contains(&notice.topic) {
@@ -120,22 +213,28 @@ impl TopicJournal<'_> {
         Ok(())
     }
 
+    /// One transaction of what `write` hands to the producer and the group's offsets.
     fn transaction(
         &mut self,
-        entries: &[JournalEntry],
-        notices: &[Record],
         offsets: &[TopicPartitionOffset],
+        write: impl FnOnce(&TaskEnv, &Settled, &mut dyn Producer) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let producer = self.writer.open(self.env)?;
+        let done = self.try_transaction(offsets, write);
+        if done.is_err() {
+            // Without its producer the transaction is dropped, if it has not been decided.
+            self.writer.producer = None;
+        }
+        done
+    }
+
+    fn try_transaction(
+        &mut self,
+        offsets: &[TopicPartitionOffset],
+        write: impl FnOnce(&TaskEnv, &Settled, &mut dyn Producer) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let (producer, settled) = self.writer.open(self.env)?;
         producer.begin().map_err(task_error)?;
-        for entry in entries {
-            let partition = &entry.position.partition;
-            let connector = &self.env.context.connector;
-            journal::write(producer, connector, partition, &entry.note).map_err(task_error)?;
-        }
-        for notice in notices {
-            send(producer, notice).map_err(task_error)?;
-        }
+        write(self.env, settled, producer)?;
         let group = self.consumer.group_metadata().map_err(|error| {
             self.env.metrics.commit_failed(&error);
             task_error(error)
@@ -175,7 +274,14 @@ impl Journal for TopicJournal<'_> {
         // waited for.
         self.writer.open(self.env)?;
         let broker = self.env.services.broker.as_ref();
-        journal::load(broker, &self.env.context.connector, partitions).map_err(task_error)
+        let connector = &self.env.context.connector;
+        let mut loaded = journal::load(broker, connector, partitions).map_err(task_error)?;
+        self.writer.used = true;
+        for partition in partitions {
+            let pages = loaded.pages.remove(partition).unwrap_or_default();
+            self.writer.settled.load(partition.clone(), pages);
+        }
+        Ok(loaded.entries.into_iter().collect())
     }
 
     fn store(&mut self, entries: Vec<JournalEntry>, notices: Vec<Record>) -> Result<(), Error> {
@@ -185,16 +291,37 @@ impl Journal for TopicJournal<'_> {
         let since = Instant::now();
         self.make_topics(&notices)?;
         let offsets = self.offsets(&entries)?;
-        let stored = self.transaction(&entries, &notices, &offsets);
-        if let Err(error) = stored {
-            // Without its producer the transaction is dropped, if it has not been decided.
-            self.writer.producer = None;
-            return Err(error);
+        let passed = self.passed(&offsets);
+        self.transaction(&offsets, |env, _, producer| {
+            let connector = &env.context.connector;
+            for entry in &entries {
+                let partition = &entry.position.partition;
+                journal::write(producer, connector, partition, &entry.note).map_err(task_error)?;
+            }
+            for (partition, page) in &passed {
+                journal::write_page(producer, connector, partition, *page, None)
+                    .map_err(task_error)?;
+            }
+            for notice in &notices {
+                send(producer, notice).map_err(task_error)?;
+            }
+            Ok(())
+        })?;
+        for (partition, page) in &passed {
+            self.writer.settled.remove(partition, *page);
         }
         let moved = self.partitions.commit(&offsets);
         self.env.metrics.committed(since.elapsed(), moved);
         self.env.metrics.ended(moved);
         Ok(())
+    }
+}
+
+/// The partition that a record was read from, as sinks name it.
+fn origin(message: &Message) -> penstock_connect::TopicPartition {
+    penstock_connect::TopicPartition {
+        topic: message.topic.clone(),
+        partition: message.partition,
     }
 }
 

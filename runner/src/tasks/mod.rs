@@ -10,6 +10,7 @@ mod push;
 mod registrar;
 mod rejects;
 mod replay;
+mod settled;
 mod sink;
 mod supervise;
 mod until_end;

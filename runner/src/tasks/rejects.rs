@@ -71,13 +71,13 @@ impl<'a> Rejects<'a> {
 
     /// Hands dead letters and error events to the producer; they are durable with its next commit
     /// or flush. They keep the records' order; a record that was rejected more than once counts once.
-    pub(super) fn settle(
+    pub(super) fn settle<'r>(
         &self,
         producer: &mut dyn Producer,
         originals: &[Message],
-        rejected: &[Rejection],
+        rejected: impl IntoIterator<Item = &'r Rejection>,
     ) -> Result<(), Error> {
-        let mut in_order: Vec<&Rejection> = rejected.iter().collect();
+        let mut in_order: Vec<&Rejection> = rejected.into_iter().collect();
         in_order.sort_by_key(|rejection| rejection.origin);
         in_order.dedup_by_key(|rejection| rejection.origin);
         // Each topic is asked about once.

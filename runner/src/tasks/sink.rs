@@ -58,7 +58,7 @@ struct SinkTask<'a> {
     chain: Chain,
     rejects: Rejects<'a>,
     consumer: Box<dyn Consumer>,
-    /// For dead letters; made when the first one comes.
+    /// For dead letters of a sink without a journal; made when the first one comes.
     producer: Option<Box<dyn Producer>>,
     journal: journal::Writer,
     topics: Vec<String>,
@@ -317,6 +317,9 @@ impl<'a> SinkTask<'a> {
         for partition in partitions {
             self.partitions.remove(partition);
         }
+        for partition in &gone {
+            self.journal.forget(partition);
+        }
         if let Some(until) = &mut self.until_end {
             until.forget(partitions);
         }
@@ -472,6 +475,11 @@ impl<'a> SinkTask<'a> {
     fn settle(&mut self, messages: &[Message], rejected: &[Rejection]) -> Result<(), Error> {
         if rejected.is_empty() {
             return Ok(());
+        }
+        if self.journal.is_used() {
+            let (env, consumer) = (self.env, self.consumer.as_mut());
+            let mut journal = self.journal.journal(env, consumer, &mut self.partitions);
+            return journal.reject(&self.rejects, messages, rejected);
         }
         if self.producer.is_none() {
             let spec = ProducerSpec {

@@ -5,6 +5,7 @@
 mod away;
 mod changes;
 mod contracts;
+mod dead_letters;
 mod elsewhere;
 mod intake;
 mod journal;
