@@ -48,15 +48,17 @@ config! {
         };
         refused {
             "aws.sts." => "no role is assumed; use a web identity (AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN) or keys",
-            "aws.s3.prefix" => "write file.name.prefix",
-            "aws_access_key_id" => "write aws.access.key.id",
-            "aws_secret_access_key" => "write aws.secret.access.key",
-            "aws_s3_bucket" => "write aws.s3.bucket.name",
-            "aws_s3_endpoint" => "write aws.s3.endpoint",
-            "aws_s3_region" => "write aws.s3.region",
-            "aws_s3_prefix" => "write file.name.prefix",
-            "output_compression" => "write file.compression.type",
-            "output_fields" => "write format.output.fields",
+        };
+        renamed {
+            "aws.s3.prefix" => "file.name.prefix",
+            "aws_access_key_id" => "aws.access.key.id",
+            "aws_secret_access_key" => "aws.secret.access.key",
+            "aws_s3_bucket" => "aws.s3.bucket.name",
+            "aws_s3_endpoint" => "aws.s3.endpoint",
+            "aws_s3_region" => "aws.s3.region",
+            "aws_s3_prefix" => "file.name.prefix",
+            "output_compression" => "file.compression.type",
+            "output_fields" => "format.output.fields",
         }
     }
 }

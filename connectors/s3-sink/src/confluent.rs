@@ -81,6 +81,10 @@ config! {
             "s3.object.tagging.key.value.pairs" => "objects are not tagged; notify.topic tells of each of them",
             "s3.sse.key" => "write s3.sse.customer.key",
             "s3.credentials.provider.sts." => "no role is assumed; use a web identity (AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN) or keys",
+        };
+        renamed {
+            "s3.credentials.provider.access_key_id" => "aws.access.key.id",
+            "s3.credentials.provider.secret_access_key" => "aws.secret.access.key",
         }
     }
 }

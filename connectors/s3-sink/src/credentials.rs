@@ -27,6 +27,8 @@ impl ConfigValue for Provider {
             | "ContainerCredentialsProvider"
             | "EC2ContainerCredentialsProviderWrapper"
             | "InstanceProfileCredentialsProvider" => Ok(Self::Environment),
+            // The keys that stand beside it are the credentials.
+            "AivenAWSCredentialsProvider" => Ok(Self::Environment),
             "AnonymousAWSCredentials" | "AnonymousCredentialsProvider" => Ok(Self::Anonymous),
             _ => Err(format!(
                 "names {text}, which cannot be loaded; without it the AWS SDKs' chain is followed \

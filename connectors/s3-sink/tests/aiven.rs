@@ -101,6 +101,24 @@ fn files_look_as_the_keys_say_and_end_every_minute_unless_told_otherwise() {
 }
 
 #[test]
+fn files_in_the_connector_s_oldest_words_run() {
+    let text = "aws_access_key_id=AKIA\naws_secret_access_key=hunter2\naws_s3_bucket=old-lake\n\
+                aws_s3_region=eu-west-1\naws_s3_endpoint=http://127.0.0.1:9000\naws_s3_prefix=a/b-\n\
+                output_compression=none\noutput_fields=key,value\n";
+    let settings = Settings::parse("s3.properties", text).unwrap();
+    let config = AivenS3Config::read_all(settings).unwrap();
+    assert_eq!(config.key_id.as_deref(), Some("AKIA"));
+    assert_eq!(config.region.as_deref(), Some("eu-west-1"));
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let plan = config.plan().unwrap();
+    assert_eq!(plan.store.name(), "s3://old-lake");
+    assert_eq!(name(&plan), "a/b-demo-2-3-41");
+    assert_eq!(plan.files.compression, Compression::None);
+    let members = vec![Member::Key, Member::Value];
+    assert_eq!(plan.files.content, Content::Envelope(members));
+}
+
+#[test]
 fn what_cannot_run_is_said_at_its_line() {
     for (more, message) in [
         (
@@ -133,8 +151,8 @@ fn what_cannot_run_is_said_at_its_line() {
              (AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN) or keys",
         ),
         (
-            "aws_s3_prefix=x",
-            "s3.properties:2: aws_s3_prefix: is not supported: write file.name.prefix",
+            "aws_s3_prefix=/x",
+            "s3.properties:2: file.name.prefix: begins with a slash",
         ),
         (
             "format.output.fields=value,checksum",

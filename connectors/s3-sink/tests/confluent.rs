@@ -351,6 +351,11 @@ fn what_cannot_run_is_said_at_its_line() {
              fields=key,value puts them into each row",
         ),
         (
+            "flush.size=1\njson.decimal.format=NUMERIC",
+            "s3.properties:4: json.decimal.format: is not supported: decimals are written as text \
+             (\"12.50\"); take the key away if readers can do with that",
+        ),
+        (
             "flush.size=1\navro.codec=bzip2",
             "s3.properties:4: avro.codec: must be null, deflate, snappy, zstandard, not \"bzip2\"",
         ),
@@ -393,6 +398,18 @@ fn what_cannot_run_is_said_at_its_line() {
 }
 
 #[test]
+fn keys_for_aiven_s_provider_are_taken() {
+    let config = read(
+        "flush.size=1\ns3.credentials.provider.class=io.aiven.kafka.connect.util.AivenAWSCredentialsProvider\n\
+         s3.credentials.provider.access_key_id=AKIA\ns3.credentials.provider.secret_access_key=hunter2\n",
+    )
+    .unwrap();
+    assert_eq!(config.key_id.as_deref(), Some("AKIA"));
+    let secret = config.key_secret.as_ref().unwrap();
+    assert_eq!(secret.reveal(), "hunter2");
+}
+
+#[test]
 fn secrets_stay_hidden() {
     let config =
         read("flush.size=1\naws.access.key.id=AKIA\naws.secret.access.key=hunter2\n").unwrap();
@@ -408,7 +425,8 @@ fn secrets_stay_hidden() {
             "aws.secret.access.key",
             "aws.session.token",
             "s3.sse.customer.key",
-            "s3.proxy.password"
+            "s3.proxy.password",
+            "s3.credentials.provider.secret_access_key"
         ]
     );
 }

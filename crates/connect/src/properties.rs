@@ -172,6 +172,13 @@ impl Settings {
         );
     }
 
+    /// Gives a value another key, if it is there.
+    pub fn rename(&mut self, old: &str, new: &str) {
+        if let Some(setting) = self.entries.remove(old) {
+            self.entries.insert(new.to_owned(), setting);
+        }
+    }
+
     /// Takes a value out.
     pub fn take(&mut self, key: &str) -> Option<Setting> {
         self.entries.remove(key)

@@ -348,7 +348,7 @@ impl Sink for ObjectSink {
                     place
                 }
             };
-            if let Err(error) = self.take(place, record, now) {
+            if let Err(error) = self.take(place, (&records[..index], record), now) {
                 rejected.push((index, error));
             }
         }

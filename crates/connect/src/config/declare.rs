@@ -15,6 +15,7 @@
 ///   accepted with a note. A key that ends in a dot stands for all that begin with it;
 /// - `refused { "key" => "why, and what to do", … }`: keys that would mean something but are not
 ///   supported;
+/// - `renamed { "old" => "new", … }`: other names of keys, for files that were written with them;
 /// - the groups above.
 ///
 /// `#[check(function)]` names a `fn(&Self) -> Vec<(&'static str, String)>` that looks at fields
@@ -55,6 +56,7 @@ macro_rules! config {
             $(; flatten $($flat:ident : $flat_type:ty),+ $(,)?)?
             $(; ignored { $($ignored:literal => $ignored_why:literal),+ $(,)? })?
             $(; refused { $($refused:literal => $refused_why:literal),+ $(,)? })?
+            $(; renamed { $($old:literal => $new:literal),+ $(,)? })?
             $(; $(#[doc = $gdoc:literal])* .. $groups:ident : $group:ty $(,)?)?
         }
     ) => {
@@ -81,6 +83,7 @@ macro_rules! config {
                     }
                 ),*];
                 $( $( keys.extend(<$flat_type as $crate::config::Config>::keys()); )+ )?
+                $( $crate::config::add_renamed(&mut keys, &[$( ($old, $new) ),+]); )?
                 $(
                     keys.extend(<$group as $crate::config::Config>::keys().into_iter().map(|mut key| {
                         key.name = format!("<name>.{}", key.name);
@@ -107,6 +110,7 @@ macro_rules! config {
                 problems: &mut Vec<$crate::Problem>,
             ) -> Option<Self> {
                 let before = problems.len();
+                $( $crate::config::rename(settings, &[$( ($old, $new) ),+], problems); )?
                 let given = settings.clone();
                 $( $crate::config::take_ignored(settings, &[$($ignored),+]); )?
                 $( $crate::config::refuse(settings, &[$( ($refused, $refused_why) ),+], problems); )?
@@ -139,7 +143,7 @@ macro_rules! config {
 
 use std::collections::BTreeMap;
 
-use super::{Config, ConfigValue};
+use super::{Config, ConfigKey, ConfigValue};
 use crate::{Problem, Settings};
 
 /// Takes and parses one value; for the macro.
@@ -184,6 +188,36 @@ pub fn take_ignored(settings: &mut Settings, ignored: &[&str]) {
     for key in keys {
         if ignored.iter().any(|listed| is_listed(&key, listed)) {
             settings.take(&key);
+        }
+    }
+}
+
+/// Describes other names of keys; for the macro.
+#[doc(hidden)]
+pub fn add_renamed(keys: &mut Vec<ConfigKey>, renamed: &[(&str, &str)]) {
+    for (old, new) in renamed {
+        if let Some(key) = keys.iter().find(|key| key.name == *new) {
+            keys.push(ConfigKey {
+                name: (*old).to_owned(),
+                default: None,
+                required: false,
+                doc: format!("Another name of `{new}`."),
+                ..key.clone()
+            });
+        }
+    }
+}
+
+/// Gives keys with other names their usual ones; for the macro.
+#[doc(hidden)]
+pub fn rename(settings: &mut Settings, renamed: &[(&str, &str)], problems: &mut Vec<Problem>) {
+    for (old, new) in renamed {
+        if settings.get(old).is_some() && settings.get(new).is_some() {
+            problems
+                .push(settings.problem(old, format!("means the same as {new}: give one of them")));
+            settings.take(old);
+        } else {
+            settings.rename(old, new);
         }
     }
 }

@@ -5,7 +5,7 @@ mod declare;
 mod values;
 
 #[doc(hidden)]
-pub use declare::{read_groups, read_value, refuse, take_ignored};
+pub use declare::{add_renamed, read_groups, read_value, refuse, rename, take_ignored};
 pub use values::{ByteSize, ConfigValue, ListenAddress, Millis, Names, Secret};
 
 use crate::{Problem, Settings};
@@ -81,6 +81,49 @@ mod tests {
         } else {
             vec![]
         }
+    }
+
+    crate::config! {
+        /// Has older files.
+        struct RenamedConfig {
+            /// The key.
+            "the.key" => key: Secret,
+            /// How often.
+            "times" => times: u32 = "1";
+            renamed {
+                "the_key" => "the.key",
+                "count" => "times",
+            }
+        }
+    }
+
+    #[test]
+    fn keys_are_read_under_their_other_names_at_their_line() {
+        let read = |text: &str| {
+            let read = RenamedConfig::read_all(Settings::parse("f", text).unwrap());
+            read.map(|config| (config.key.reveal().to_owned(), config.times))
+                .map_err(|problems| problems[0].to_string())
+        };
+        assert_eq!(read("the_key=k\ncount=3"), Ok(("k".to_owned(), 3)));
+        assert_eq!(read("the.key=k"), Ok(("k".to_owned(), 1)));
+        for (text, message) in [
+            (
+                "the_key=k\n\ncount=x",
+                "f:3: times: must be a whole number from 0 to 4294967295, not \"x\"",
+            ),
+            (
+                "the_key=k\nthe.key=k",
+                "f:1: the_key: means the same as the.key: give one of them",
+            ),
+        ] {
+            assert_eq!(read(text).unwrap_err(), message);
+        }
+        let keys = RenamedConfig::keys();
+        let old: Vec<_> = keys[2..]
+            .iter()
+            .map(|key| (&*key.name, key.secret))
+            .collect();
+        assert_eq!(old, [("the_key", true), ("count", false)]);
     }
 
     crate::config! {

@@ -67,6 +67,8 @@ config! {
         "avro.codec" => avro_codec: AvroCodec = "null",
         /// Compression of the pages of Parquet files.
         "parquet.codec" => parquet_codec: ParquetCodec = "snappy",
+        /// How Kafka Connect writes decimals into JSON: that is not supported, they are text (`"12.50"`).
+        "json.decimal.format" => json_decimals: Option<String>,
         /// What stands behind each value in files of raw bytes; a line break unless given.
         "format.bytearray.separator" => separator: Option<Separator>,
         /// What names of files of raw bytes end with.
@@ -85,7 +87,6 @@ config! {
             "connect.meta.data" => "files have the writer's schema as it is",
             "allow.optional.map.keys" => "files have the writer's schema as it is",
             "schema.generator.class" => "files have the writer's schema as it is",
-            "json.decimal.format" => "decimals are written as their digits",
             "keys.format.class" => "keys stand in the file (fields=key,value)",
             "headers.format.class" => "headers stand in the file (fields=value,headers)",
             "append.late.data" => "late records have open files of their own",
@@ -115,6 +116,13 @@ fn check(config: &ConfluentKeys) -> Vec<(&'static str, String)> {
         push(
             "file.delim",
             "must be more than digits, or two files could get the same name",
+        );
+    }
+    let json = matches!(config.format.0, Format::Json | Format::JsonLines);
+    if json && config.json_decimals.is_some() {
+        push(
+            "json.decimal.format",
+            "is not supported: decimals are written as text (\"12.50\"); take the key away if readers can do with that",
         );
     }
     if config.offset_digits > 20 {
