@@ -269,7 +269,7 @@ mod tests {
                 store: "LocalFileSystem",
                 source: Box::new(io::Error::new(kind, "/lake/x")),
             };
-            let error = explain("file:///lake", "cannot be written", error);
+            let error = explain("file:///lake", "none", "cannot be written", error);
             assert_eq!(error.retry, retry, "{error}");
             assert!(error.message.contains("/lake/x"), "{error}");
         }
