@@ -4,6 +4,7 @@
 mod support;
 
 use std::net::TcpListener;
+use std::time::Duration;
 
 use futures::FutureExt;
 use penstock_connect::{Outcome, Record, Retry, Source, TaskContext};
@@ -129,6 +130,10 @@ async fn at_the_end_those_who_wait_are_told_to_come_again() {
     // Until some are with the worker, which is stuck, and one waits in the queue.
     while gateway.get("/ready").await.status == 200 {
         requests.push(tokio::spawn(answer(gateway.avro())));
+    }
+    // Two are with the worker. All others have been turned away: none is still on its way.
+    while requests.iter().filter(|request| !request.is_finished()).count() > 3 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let address = gateway.address;
     let stopping = tokio::spawn(gateway.stop());

@@ -103,10 +103,13 @@ impl<'a> Pipeline<'a> {
                 .map_err(task_error)?;
             match polled {
                 Polled::Messages(messages) => self.take(&messages)?,
-                Polled::Assigned(_) => self
-                    .env
-                    .metrics
-                    .partitions(self.consumer.assignment().len()),
+                Polled::Assigned(_) => {
+                    // First, so that nobody sees partitions that do not lag yet.
+                    self.tell_lag();
+                    self.env
+                        .metrics
+                        .partitions(self.consumer.assignment().len());
+                }
                 Polled::Revoked { lost, partitions } => {
                     if lost {
                         self.lose(&partitions)?
@@ -130,13 +133,7 @@ impl<'a> Pipeline<'a> {
             }
             if last_look.elapsed() > super::sink::LOOK {
                 last_look = Instant::now();
-                let positions = self
-                    .positions
-                    .iter()
-                    .map(|(partition, offset)| (partition, *offset));
-                self.env.metrics.lag(super::sink::lag(self.env, positions));
-                self.writer
-                    .handles_personal_data(reads_personal(self.env, &self.topics)?);
+                self.tell_lag();
                 if self
                     .env
                     .services
@@ -147,6 +144,43 @@ impl<'a> Pipeline<'a> {
                     return self.commit();
                 }
             }
+        }
+    }
+
+    fn tell_lag(&mut self) {
+        self.find_positions();
+        let positions = self
+            .positions
+            .iter()
+            .map(|(partition, offset)| (partition, *offset));
+        self.env.metrics.lag(super::sink::lag(self.env, positions));
+    }
+
+    /// Takes note of where partitions begin of which nothing was read yet: they lag, too.
+    fn find_positions(&mut self) {
+        let mut unknown = self.consumer.assignment();
+        unknown.retain(|partition| !self.positions.contains_key(partition));
+        if unknown.is_empty() {
+            return;
+        }
+        // A broker that does not answer is asked again at the next look.
+        let Ok(committed) = self.consumer.committed(&unknown) else {
+            return;
+        };
+        for partition in unknown {
+            let is_this = |offset: &&TopicPartitionOffset| {
+                offset.partition == partition.partition && offset.topic == partition.topic
+            };
+            let begin = match committed.iter().find(is_this) {
+                Some(committed) => committed.offset,
+                None => {
+                    let broker = &self.env.services.broker;
+                    let ends = broker.watermarks(&partition.topic, partition.partition);
+                    let Ok((low, _)) = ends else { continue };
+                    low
+                }
+            };
+            self.positions.insert(partition, begin);
         }
     }
 

@@ -106,6 +106,10 @@ on_both_brokers! {
         }
         let worker = deployment.start().await;
         eventually("the end", async || {
+            if partitions(&worker).await != f64::from(PARTITIONS) {
+                return None;
+            }
+            // Asked after the partitions: each of them lags from the moment that it is assigned.
             let metrics = worker.metrics().await;
             let lag = "kafka_connect_sink_task_metrics_sink_record_lag_max{connector=\"copy\"";
             let active = "kafka_connect_sink_task_metrics_sink_record_active_count{connector=\"copy\"";
@@ -113,9 +117,7 @@ on_both_brokers! {
                 let mut samples = metrics.lines().filter(|line| line.starts_with(name));
                 samples.all(|line| line.ends_with(" 0"))
             };
-            (partitions(&worker).await == f64::from(PARTITIONS) && settled(lag) && settled(active)
-                && written(&worker).await > 0.0)
-                .then_some(())
+            (settled(lag) && settled(active)).then_some(())
         }).await;
         assert!(worker.stop().success());
         let broker = log::open(&estate, &deployment);
