@@ -252,7 +252,8 @@ impl RegistryClient {
         self.shared.http.call(Request::get(&path)).await
     }
 
-    /// Deletes a subject softly, or for good if it was softly deleted before; the versions deleted.
+    /// Deletes a subject softly, or for good if it was softly deleted before; the versions deleted. This
+    /// client finds it by reference no more; records that name its ids can be read on.
     pub async fn delete_subject(
         &self,
         subject: &str,
@@ -260,7 +261,8 @@ impl RegistryClient {
     ) -> Result<Vec<i32>, RegistryError> {
         let path = ["subjects", subject];
         let query = [("permanent", if permanent { "true" } else { "false" })];
-        self.shared
+        let shared = &self.shared;
+        let deleted = shared
             .http
             .call(Request {
                 method: reqwest::Method::DELETE,
@@ -269,7 +271,14 @@ impl RegistryClient {
                 body: None,
                 optional: false,
             })
-            .await
+            .await?;
+        shared
+            .by_ref
+            .retain(|reference, _| reference.subject() != subject);
+        shared
+            .by_version
+            .retain(|(of_subject, _), _| of_subject != subject);
+        Ok(deleted)
     }
 }
 
