@@ -142,6 +142,9 @@ impl KafkaBroker {
     }
 }
 
+/// What a record that was read ahead is taken to hold at least.
+const RECORD_AT_LEAST: usize = 512;
+
 /// Defaults, then the worker's settings.
 fn client(
     common: &BTreeMap<String, String>,
@@ -170,6 +173,9 @@ fn set_reading(config: &mut ClientConfig, read_committed: bool, prefetch_bytes: 
         },
     );
     config.set("queued.max.messages.kbytes", kilobytes.to_string());
+    // librdkafka counts keys and values; what it keeps beside those of a small record is more than they are.
+    let records = (prefetch_bytes / RECORD_AT_LEAST).clamp(1, 100_000);
+    config.set("queued.min.messages", records.to_string());
     // A single answer stays within the prefetch, too; one record larger than this still comes.
     let fetch = prefetch_bytes.clamp(1 << 20, 50 << 20);
     config.set("fetch.message.max.bytes", fetch.min(1 << 20).to_string());
