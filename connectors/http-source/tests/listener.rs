@@ -132,7 +132,12 @@ async fn at_the_end_those_who_wait_are_told_to_come_again() {
         requests.push(tokio::spawn(answer(gateway.avro())));
     }
     // Two are with the worker. All others have been turned away: none is still on its way.
-    while requests.iter().filter(|request| !request.is_finished()).count() > 3 {
+    while requests
+        .iter()
+        .filter(|request| !request.is_finished())
+        .count()
+        > 3
+    {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let address = gateway.address;
