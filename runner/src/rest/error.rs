@@ -76,7 +76,11 @@ impl From<QueryRejection> for RestError {
 
 impl From<penstock_broker::Error> for RestError {
     fn from(error: penstock_broker::Error) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+        let status = match error.kind {
+            penstock_broker::ErrorKind::Invalid => StatusCode::BAD_REQUEST,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::new(status, error.to_string())
     }
 }
 
