@@ -61,8 +61,8 @@ fn keys_of_an_export_that_mean_nothing_are_noted_and_those_not_supported_refused
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(
         said.contains(
-            "note: fine.properties:7: s3.part.retries: has no effect: requests are tried again for 30 \
-             seconds, then the worker tries again\n"
+            "note: fine.properties:7: s3.part.retries: has no effect: requests are tried again in place, \
+             then the worker tries again\n"
         ),
         "{said}"
     );

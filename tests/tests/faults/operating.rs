@@ -93,7 +93,8 @@ async fn every_refusal_has_the_same_shape() {
             .header(CONTENT_TYPE, JSON)
             .body("{"),
         http.post(url("/streams")).json(&json!({"nome": "x"})),
-        http.post(url("/streams")).json(&json!({"name": "no name of a topic"})),
+        http.post(url("/streams"))
+            .json(&json!({"name": "no name of a topic"})),
         http.post(url("/schemas")).json(&json!({"ref": 7})),
         http.post(url("/contracts"))
             .header(CONTENT_TYPE, JSON)
