@@ -22,13 +22,25 @@ use crate::{client, send};
 pub struct Connector {
     silence: Duration,
     connect: Duration,
+    plain_http: bool,
 }
 
 impl Connector {
     /// Requests fail when nothing of them has moved for `silence`; a connection may take `connect`,
     /// which the options say as well.
     pub fn new(silence: Duration, connect: Duration) -> Self {
-        Self { silence, connect }
+        Self {
+            silence,
+            connect,
+            plain_http: false,
+        }
+    }
+
+    /// Clients may speak plain HTTP where the options do not allow it, too: `object_store` refuses it for
+    /// the security token service, and one's own may stand behind such an address, as the store may.
+    #[must_use]
+    pub fn with_plain_http(self, plain_http: bool) -> Self {
+        Self { plain_http, ..self }
     }
 }
 
@@ -42,7 +54,8 @@ impl HttpConnector for Connector {
         if value(timeout) != ours.get_config_value(&timeout) {
             return ReqwestConnector::default().connect(options);
         }
-        let plain = value(ClientConfigKey::AllowHttp).is_some_and(|allowed| allowed == "true");
+        let allowed = value(ClientConfigKey::AllowHttp).is_some_and(|allowed| allowed == "true");
+        let plain = allowed || self.plain_http;
         let mut client = client(self.connect).http1_only().https_only(!plain);
         if let Some(url) = value(ClientConfigKey::ProxyUrl) {
             let excludes = value(ClientConfigKey::ProxyExcludes);

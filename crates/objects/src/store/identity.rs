@@ -3,9 +3,7 @@
 
 use std::env;
 
-use object_store::ClientOptions;
-use object_store::aws::AmazonS3Builder;
-use object_store::client::{HttpClient, HttpConnector, ReqwestConnector};
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use penstock_connect::Error;
 
 use super::profile::Profile;
@@ -18,6 +16,8 @@ pub(super) struct Identity {
     pub(super) origin: String,
     /// The region that a profile names, whoever writes.
     pub(super) region: Option<String>,
+    /// Whether it is had from a service that speaks plain HTTP.
+    pub(super) plain_http: bool,
 }
 
 /// Looks at the environment and at profiles. Nothing is sent yet.
@@ -27,6 +27,7 @@ pub(super) fn find() -> Result<Identity, Error> {
             builder,
             origin: origin.to_owned(),
             region: None,
+            plain_http: false,
         })
     };
     if variable("AWS_ACCESS_KEY_ID").is_some() {
@@ -35,7 +36,18 @@ pub(super) fn find() -> Result<Identity, Error> {
     if variable("AWS_WEB_IDENTITY_TOKEN_FILE").is_some() {
         let role = variable("AWS_ROLE_ARN")
             .ok_or_else(|| missing("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN"))?;
-        return found(web_identity(), &format!("the web identity for {role}"));
+        let service = token_service();
+        let plain_http = service
+            .as_deref()
+            .is_some_and(|url| url.starts_with("http://"));
+        let identity = found(
+            web_identity(service),
+            &format!("the web identity for {role}"),
+        )?;
+        return Ok(Identity {
+            plain_http,
+            ..identity
+        });
     }
     let mut region = None;
     if let Some(profile) = Profile::find()? {
@@ -46,6 +58,7 @@ pub(super) fn find() -> Result<Identity, Error> {
                 builder: environment().with_credentials(provider),
                 origin,
                 region,
+                plain_http: false,
             });
         }
     }
@@ -54,6 +67,7 @@ pub(super) fn find() -> Result<Identity, Error> {
         builder,
         origin: origin.to_owned(),
         region,
+        plain_http: false,
     })
 }
 
@@ -84,20 +98,16 @@ fn role() -> Result<(AmazonS3Builder, &'static str), Error> {
     Ok((builder, "the machine's role"))
 }
 
-/// A web identity is exchanged for keys at the security token service: that of AWS, or of the store where
-/// the environment gives an address.
-fn web_identity() -> AmazonS3Builder {
-    let builder = environment();
-    let Some(service) = variable("AWS_ENDPOINT_URL_STS").or_else(|| variable("AWS_ENDPOINT_URL"))
-    else {
-        return builder;
-    };
-    let plain = service.starts_with("http://");
-    let builder = builder.with_config(object_store::aws::AmazonS3ConfigKey::StsEndpoint, service);
-    if plain {
-        builder.with_http_connector(PlainHttp)
-    } else {
-        builder
+/// The security token service of one's own, if the environment gives its address.
+fn token_service() -> Option<String> {
+    variable("AWS_ENDPOINT_URL_STS").or_else(|| variable("AWS_ENDPOINT_URL"))
+}
+
+/// A web identity is exchanged for keys at the security token service: that of AWS, or this one.
+fn web_identity(service: Option<String>) -> AmazonS3Builder {
+    match service {
+        Some(url) => environment().with_config(AmazonS3ConfigKey::StsEndpoint, url),
+        None => environment(),
     }
 }
 
@@ -124,15 +134,4 @@ fn missing(there: &str, missing: &str) -> Error {
     Error::never(format!(
         "the environment has {there} and no {missing}: set both, or neither"
     ))
-}
-
-/// Clients that may speak plain HTTP, which the library refuses for the security token service: one's own
-/// may stand behind such an address, as the store may.
-#[derive(Debug)]
-struct PlainHttp;
-
-impl HttpConnector for PlainHttp {
-    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        ReqwestConnector::default().connect(&options.clone().with_allow_http(true))
-    }
 }

@@ -87,6 +87,7 @@ impl S3 {
             builder,
             origin,
             region: profile_region,
+            plain_http,
         } = self.identity()?;
         let region = self
             .region
@@ -110,7 +111,7 @@ impl S3 {
                 self.timeout,
                 endpoint.as_deref(),
             ))
-            .with_http_connector(client::connector(self.timeout));
+            .with_http_connector(client::connector(self.timeout).with_plain_http(plain_http));
         if let Some(endpoint) = &endpoint {
             let endpoint = self.bucket_endpoint(endpoint, path_style);
             // The more special of the two: the environment may have set it.
@@ -148,6 +149,7 @@ impl S3 {
             builder,
             origin: origin.to_owned(),
             region: None,
+            plain_http: false,
         })
     }
 
