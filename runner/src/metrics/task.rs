@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use penstock_connect::TaskContext;
-use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge};
+use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::now_ms;
 use super::window::Window;
@@ -66,7 +66,8 @@ impl Counted {
 /// What only tasks have that read topics.
 struct Reading {
     partitions: IntGauge,
-    lag: IntGauge,
+    /// Without a sample while nobody knows.
+    lag: IntGaugeVec,
 }
 
 /// Gauges that are set from windows.
@@ -210,9 +211,10 @@ impl TaskMetrics {
                     format!("{group}_partition_count"),
                     "Partitions of the task.",
                 ),
-                lag: gauge(
-                    format!("{group}_sink_record_lag_max"),
-                    "Largest lag over the partitions, in records.",
+                lag: metrics.gauge(
+                    &format!("{group}_sink_record_lag_max"),
+                    "Largest lag over the partitions, in records; absent until it is known.",
+                    &names,
                 ),
             }),
             shown: Shown {
@@ -357,9 +359,14 @@ impl TaskMetrics {
         }
     }
 
-    pub(crate) fn lag(&self, records: i64) {
-        if let Some(reading) = &self.reading {
-            reading.lag.set(records);
+    /// Says how many records lie ahead of the task; `None`: nobody knows.
+    pub(crate) fn lag(&self, records: Option<i64>) {
+        let Some(reading) = &self.reading else { return };
+        let labels = [self.labels[0].as_str(), self.labels[1].as_str()];
+        match records {
+            Some(records) => reading.lag.with_label_values(&labels).set(records),
+            // It has no sample already.
+            None => drop(reading.lag.remove_label_values(&labels)),
         }
     }
 

@@ -4,6 +4,7 @@
 mod batch;
 mod broadcast;
 mod journal;
+mod lag;
 mod pipeline;
 mod progress;
 mod push;

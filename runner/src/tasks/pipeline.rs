@@ -10,6 +10,7 @@ use penstock_broker::{
 };
 use penstock_connect::{Error, Record};
 
+use super::lag::{Looks, lag};
 use super::rejects::Rejects;
 use super::writer::Writer;
 use super::{POLL, POLL_RECORDS, TaskEnv, batch, task_error};
@@ -95,7 +96,7 @@ impl<'a> Pipeline<'a> {
 
     /// Runs until the task is to stop, or the set of topics has changed.
     fn run(&mut self) -> Result<(), Error> {
-        let mut last_look = Instant::now();
+        let mut looks = Looks::new();
         loop {
             let polled = self
                 .consumer
@@ -104,13 +105,13 @@ impl<'a> Pipeline<'a> {
             match polled {
                 Polled::Messages(messages) => self.take(&messages)?,
                 Polled::Assigned(_) => {
-                    // First, so that nobody sees partitions that do not lag yet.
-                    self.tell_lag();
+                    looks.reassigned(self.env);
                     self.env
                         .metrics
                         .partitions(self.consumer.assignment().len());
                 }
                 Polled::Revoked { lost, partitions } => {
+                    looks.reassigned(self.env);
                     if lost {
                         self.lose(&partitions)?
                     } else {
@@ -131,8 +132,7 @@ impl<'a> Pipeline<'a> {
             if self.env.stopping() {
                 return self.commit();
             }
-            if last_look.elapsed() > super::sink::LOOK {
-                last_look = Instant::now();
+            if looks.is_due() {
                 self.tell_lag();
                 if self
                     .env
@@ -148,40 +148,10 @@ impl<'a> Pipeline<'a> {
     }
 
     fn tell_lag(&mut self) {
-        self.find_positions();
-        let positions = self
-            .positions
-            .iter()
-            .map(|(partition, offset)| (partition, *offset));
-        self.env.metrics.lag(super::sink::lag(self.env, positions));
-    }
-
-    /// Takes note of where partitions begin of which nothing was read yet: they lag, too.
-    fn find_positions(&mut self) {
-        let mut unknown = self.consumer.assignment();
-        unknown.retain(|partition| !self.positions.contains_key(partition));
-        if unknown.is_empty() {
-            return;
-        }
-        // A broker that does not answer is asked again at the next look.
-        let Ok(committed) = self.consumer.committed(&unknown) else {
-            return;
-        };
-        for partition in unknown {
-            let is_this = |offset: &&TopicPartitionOffset| {
-                offset.partition == partition.partition && offset.topic == partition.topic
-            };
-            let begin = match committed.iter().find(is_this) {
-                Some(committed) => committed.offset,
-                None => {
-                    let broker = &self.env.services.broker;
-                    let ends = broker.watermarks(&partition.topic, partition.partition);
-                    let Ok((low, _)) = ends else { continue };
-                    low
-                }
-            };
-            self.positions.insert(partition, begin);
-        }
+        let positions = self.positions.iter();
+        let positions = positions.map(|(partition, offset)| (partition, *offset));
+        let lag = lag(self.env, self.consumer.as_mut(), positions.collect());
+        self.env.metrics.lag(Some(lag));
     }
 
     fn poll_time(&self) -> Duration {

@@ -9,15 +9,13 @@ use penstock_broker::{
 use penstock_connect::{Error, FlushReason, Need, Position, Retry, Sink, StartAt};
 
 use super::journal;
+use super::lag::{Looks, lag};
 use super::progress::{Partitions, Progress, broker_partition, sink_partition};
 use super::rejects::Rejects;
 use super::until_end::UntilEnd;
 use super::{Ended, POLL, POLL_RECORDS, TaskEnv, batch, task_error};
 use crate::chain::{Chain, Rejection};
 use crate::converters::Converter;
-
-/// How often lag is measured and `topics.regex` looked at again.
-pub(super) const LOOK: Duration = Duration::from_secs(2);
 
 /// Progress is made durable this soon once no more records come.
 const IDLE_FLUSH: Duration = Duration::from_millis(100);
@@ -119,15 +117,21 @@ impl<'a> SinkTask<'a> {
 
     /// Runs until the task is to stop, the set of topics has changed, or the end has come.
     fn run(&mut self) -> Result<Ended, Error> {
-        let mut last_look = Instant::now();
+        let mut looks = Looks::new();
         loop {
             self.pause_or_resume()?;
             let polled = self.poll()?;
             match polled {
                 Polled::Messages(messages) if self.paused => self.waiting.extend(messages),
                 Polled::Messages(messages) => self.take(messages)?,
-                Polled::Assigned(partitions) => self.assigned(&partitions)?,
-                Polled::Revoked { partitions, lost } => self.revoked(&partitions, lost)?,
+                Polled::Assigned(partitions) => {
+                    looks.reassigned(self.env);
+                    self.assigned(&partitions)?;
+                }
+                Polled::Revoked { partitions, lost } => {
+                    looks.reassigned(self.env);
+                    self.revoked(&partitions, lost)?;
+                }
                 Polled::Idle => {
                     if self.unflushed && self.last_flush.elapsed() >= IDLE_FLUSH {
                         self.flush(FlushReason::Tick)?;
@@ -148,12 +152,9 @@ impl<'a> SinkTask<'a> {
                 self.close()?;
                 return Ok(Ended::Stopped);
             }
-            if last_look.elapsed() > LOOK {
-                last_look = Instant::now();
-                if self.look()? {
-                    self.close()?;
-                    return Ok(Ended::Stopped);
-                }
+            if looks.is_due() && self.look()? {
+                self.close()?;
+                return Ok(Ended::Stopped);
             }
         }
     }
@@ -162,12 +163,14 @@ impl<'a> SinkTask<'a> {
     fn look(&mut self) -> Result<bool, Error> {
         let env = self.env;
         if let Some(until) = &mut self.until_end {
-            env.metrics.lag(until.lag(self.partitions.seen()));
+            env.metrics.lag(Some(until.lag(self.partitions.seen())));
             let deleted = until.deleted(env, self.consumer.as_ref())?;
             until.reach(deleted, self.consumer.as_mut(), &mut self.partitions)?;
             return Ok(false);
         }
-        env.metrics.lag(lag(env, self.partitions.seen()));
+        let positions = self.partitions.seen().collect();
+        let lag = lag(env, self.consumer.as_mut(), positions);
+        env.metrics.lag(Some(lag));
         let topics = env.services.topics_of(&env.spec).map_err(task_error)?;
         Ok(topics != self.topics)
     }
@@ -569,20 +572,4 @@ pub(super) fn tolerance_error(message: &Message, rejection: Option<&Rejection>) 
          topic, to go on past such records)",
         message.topic, message.partition, message.offset
     ))
-}
-
-/// The largest lag over these positions (next offset to read), in records. A partition that cannot
-/// be asked counts as read up.
-pub(super) fn lag<'p>(
-    env: &TaskEnv,
-    positions: impl Iterator<Item = (&'p TopicPartition, i64)>,
-) -> i64 {
-    let broker = &env.services.broker;
-    let lags = positions.filter_map(|(partition, position)| {
-        let (_, high) = broker
-            .watermarks(&partition.topic, partition.partition)
-            .ok()?;
-        Some(high - position)
-    });
-    lags.max().unwrap_or(0).max(0)
 }

@@ -109,15 +109,16 @@ on_both_brokers! {
             if partitions(&worker).await != f64::from(PARTITIONS) {
                 return None;
             }
-            // Asked after the partitions: each of them lags from the moment that it is assigned.
+            // Asked after the partitions: no task has a lag from before it was given them.
             let metrics = worker.metrics().await;
-            let lag = "kafka_connect_sink_task_metrics_sink_record_lag_max{connector=\"copy\"";
-            let active = "kafka_connect_sink_task_metrics_sink_record_active_count{connector=\"copy\"";
-            let settled = |name: &str| {
-                let mut samples = metrics.lines().filter(|line| line.starts_with(name));
-                samples.all(|line| line.ends_with(" 0"))
+            let samples = |name: &str| {
+                let start = format!("kafka_connect_sink_task_metrics_{name}{{connector=\"copy\"");
+                let samples = metrics.lines().filter(|line| line.starts_with(&start));
+                samples.map(|line| line.ends_with(" 0")).collect::<Vec<bool>>()
             };
-            (settled(lag) && settled(active)).then_some(())
+            let tasks = samples("partition_count").len();
+            let (lags, active) = (samples("sink_record_lag_max"), samples("sink_record_active_count"));
+            (lags.len() == tasks && lags.iter().chain(&active).all(|none| *none)).then_some(())
         }).await;
         assert!(worker.stop().success());
         let broker = log::open(&estate, &deployment);
