@@ -10,6 +10,7 @@ use penstock_formats::{Encoding, FieldPath, Fields, Found, Payload, Scalar, Sche
 use penstock_registry::RegistryClient;
 
 use crate::ContractRef;
+use crate::batch::SpareFound;
 use crate::contract::{Contract, Rules, State};
 use crate::meta::MetaFields;
 use crate::program::{Program, Purpose};
@@ -166,6 +167,10 @@ impl Resolver {
             Lookup::Found(program) => Ok(Some(program)),
             Lookup::New { .. } => Ok(None),
         }
+    }
+
+    pub(crate) fn spare(&self) -> &SpareFound {
+        &self.contracts.spare
     }
 
     /// Finds the fields of an event. The inner error is about the event; the outer one means that

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use crate::batch::SpareFound;
 use crate::contract::{Contract, State};
 use crate::document::Problem;
 use crate::meta::MetaFields;
@@ -22,6 +23,8 @@ pub struct Contracts {
     by_ref: RwLock<BTreeMap<String, Arc<Contract>>>,
     generation: AtomicU64,
     programs: Programs,
+    /// Buffers that the transforms of these contracts pass round.
+    pub(crate) spare: SpareFound,
 }
 
 /// A contract's ref, and the uid of the schema of its events.

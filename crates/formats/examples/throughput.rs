@@ -5,7 +5,9 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 
-use penstock_formats::{Encoding, FieldPath, Fields, Found, Limits, Payload, Scalar, Schema, avro};
+use penstock_formats::{
+    EditBuffer, Encoding, FieldPath, Fields, Found, Limits, Payload, Scalar, Schema, avro,
+};
 
 const SCHEMA: &str = include_str!("../tests/data/demo-1.0.2.avsc");
 const EVENT: &str = r#"{"strmMeta":{"eventContractRef":"streammachine/example/1.3.0","nonce":1234567,"timestamp":1700000000000,"keyLink":null,"billingId":"bill-0001","consentLevels":[0,1,2,3]},"uniqueIdentifier":"user-0123456789@example.com","consistentValue":"session-0123456789","someSensitiveValue":"a sensitive value","notSensitiveValue":"not sensitive"}"#;
@@ -30,13 +32,21 @@ fn measure(what: &str, mut event: impl FnMut() -> usize) {
     }
 }
 
-fn splice(fields: &Fields, found: &mut Found, payload: &Payload, out: &mut Vec<u8>) -> usize {
+#[derive(Default)]
+struct Buffers {
+    found: Found,
+    edits: EditBuffer,
+    out: Vec<u8>,
+}
+
+fn splice(fields: &Fields, payload: &Payload, buffers: &mut Buffers) -> usize {
     let mut payload = payload.clone();
-    let mut edits = Vec::with_capacity(3);
+    let Buffers { found, edits, out } = buffers;
+    let mut edits = edits.begin();
     if payload.find(fields, found).is_ok() {
         for slot in found.slots() {
             black_box(slot.scalar(payload.bytes()).ok());
-            edits.extend(slot.replace(fields, &Scalar::Str(CIPHERTEXT.into())).ok());
+            let _ = slot.replace(fields, &Scalar::Str(CIPHERTEXT.into()), &mut edits);
         }
     }
     if payload.edit(found, edits).is_err() {
@@ -60,14 +70,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let binary_fields = Fields::compile(&schema, &paths)?;
     let text_fields = Fields::schemaless_json(&paths);
     let mut found = Found::new();
-    let mut out = Vec::new();
+    let mut buffers = Buffers::default();
 
     measure("Avro: find", || {
         let _ = binary_fields.find(&bytes, &mut found);
         bytes.len()
     });
     measure("Avro: find, replace, write", || {
-        splice(&binary_fields, &mut found, &binary, &mut out)
+        splice(&binary_fields, &binary, &mut buffers)
     });
     measure("Avro: find and check all", || {
         let _ = binary_fields.find_checked(&bytes, &mut found, &Limits::default());
@@ -78,20 +88,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         EVENT.len()
     });
     measure("JSON: find, replace, write", || {
-        splice(&text_fields, &mut found, &text, &mut out)
+        splice(&text_fields, &text, &mut buffers)
     });
     measure("JSON: find and check all", || {
         let _ = text_fields.find_checked(EVENT.as_bytes(), &mut found, &Limits::default());
         EVENT.len()
     });
     measure("JSON to Avro", || {
-        out.clear();
-        let _ = avro::from_json(&schema, EVENT.as_bytes(), &mut out);
+        buffers.out.clear();
+        let _ = avro::from_json(&schema, EVENT.as_bytes(), &mut buffers.out);
         EVENT.len()
     });
     measure("Avro to JSON", || {
-        out.clear();
-        let _ = binary.to_json(&mut out);
+        buffers.out.clear();
+        let _ = binary.to_json(&mut buffers.out);
         bytes.len()
     });
     Ok(())

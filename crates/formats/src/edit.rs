@@ -1,6 +1,11 @@
-//! An edit: a byte range of a payload and the bytes that take its place.
+//! Edits: byte ranges of a payload and the bytes that take their place.
 
 use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+
+/// New bytes are cut from a buffer of this size, or from one of their own if they are larger.
+const CHUNK_BYTES: usize = 64 << 10;
 
 /// How an edit relates to what stands around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,20 +18,93 @@ pub(crate) enum EditKind {
     Remove,
 }
 
-/// A change of one field, made by a [`Slot`](crate::Slot) and given to [`Payload::edit`](crate::Payload::edit).
+/// A change of one range.
 #[derive(Clone)]
-pub struct Edit {
+pub(crate) struct Edit {
     pub(crate) range: Range<usize>,
-    pub(crate) bytes: Vec<u8>,
+    /// Where the new bytes lie among those of all edits.
+    pub(crate) new: Range<usize>,
     pub(crate) kind: EditKind,
     /// Index + 1 of the innermost sized Avro block around the range; 0 for none.
     pub(crate) block: u32,
 }
 
-impl Edit {
-    /// The bytes of the payload that are replaced.
-    pub fn range(&self) -> Range<usize> {
-        self.range.clone()
+/// Where edits are gathered, payload after payload.
+#[derive(Default)]
+pub struct EditBuffer {
+    list: Vec<Edit>,
+    /// The new bytes of all edits, one after the other.
+    bytes: Vec<u8>,
+    chunk: BytesMut,
+}
+
+impl EditBuffer {
+    /// An empty buffer.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Begins with the edits of a payload. What was gathered for another one and not taken is dropped.
+    pub fn begin(&mut self) -> Edits<'_> {
+        self.list.clear();
+        self.bytes.clear();
+        Edits(self)
+    }
+}
+
+/// Changes of one payload's fields: added by [`Slot`](crate::Slot)s, taken by
+/// [`Payload::edit`](crate::Payload::edit).
+pub struct Edits<'b>(&'b mut EditBuffer);
+
+impl Edits<'_> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.list.len()
+    }
+
+    /// There is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.list.is_empty()
+    }
+
+    /// The edits, and the new bytes that they lie in.
+    pub(crate) fn parts(&mut self) -> (&mut Vec<Edit>, &mut Vec<u8>) {
+        (&mut self.0.list, &mut self.0.bytes)
+    }
+
+    /// Adds an edit of what `write` appends. Nothing is added if that fails.
+    pub(crate) fn add<E>(
+        &mut self,
+        range: Range<usize>,
+        kind: EditKind,
+        block: u32,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (list, bytes) = self.parts();
+        let start = bytes.len();
+        let written = write(bytes);
+        if written.is_err() {
+            bytes.truncate(start);
+        } else {
+            let new = start..bytes.len();
+            list.push(Edit {
+                range,
+                new,
+                kind,
+                block,
+            });
+        }
+        written
+    }
+
+    /// Takes them out: all edits, and the bytes that their new ones lie in.
+    pub(crate) fn take(self) -> (Vec<Edit>, Bytes) {
+        let EditBuffer { list, bytes, chunk } = self.0;
+        if chunk.capacity() < bytes.len() {
+            *chunk = BytesMut::with_capacity(bytes.len().max(CHUNK_BYTES));
+        }
+        chunk.extend_from_slice(bytes);
+        (list.clone(), chunk.split().freeze())
     }
 }
 
@@ -38,7 +116,7 @@ impl std::fmt::Debug for Edit {
             "Edit({:?}, {:?} -> {} bytes)",
             self.kind,
             self.range,
-            self.bytes.len()
+            self.new.len()
         )
     }
 }

@@ -8,7 +8,7 @@ use crate::avro::cursor::{Cursor, MAX_DEPTH};
 use crate::avro::encode::Encoder;
 use crate::avro::types::{NodeId, Types};
 use crate::avro::{scalar as avro_scalar, to_json};
-use crate::edit::{Edit, EditKind};
+use crate::edit::{EditKind, Edits};
 use crate::error::{EditError, FormatError};
 use crate::fields::{Fields, Limits};
 use crate::input::JsonText;
@@ -61,16 +61,6 @@ impl Found {
     /// Whether these fields found it.
     pub fn is_by(&self, fields: &Fields) -> bool {
         self.by == fields.uid
-    }
-
-    /// Takes it out and leaves an empty buffer of the same size.
-    #[must_use]
-    pub fn take(&mut self) -> Self {
-        let empty = Self {
-            slots: Vec::with_capacity(self.slots.len()),
-            ..Self::default()
-        };
-        std::mem::replace(self, empty)
     }
 
     pub(crate) fn reset(&mut self, by: u64, payload: &[u8]) -> Result<(), FormatError> {
@@ -232,65 +222,78 @@ impl Slot {
         }
     }
 
-    fn edit(&self, bytes: Vec<u8>) -> Edit {
+    /// Adds an edit with what `write` appends; nothing is added if that fails.
+    fn add(
+        &self,
+        edits: &mut Edits<'_>,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), EditError>,
+    ) -> Result<(), EditError> {
         let kind = if self.is_absent() {
             EditKind::Insert
         } else {
             EditKind::Replace
         };
-        Edit {
-            range: self.range(),
-            bytes,
-            kind,
-            block: self.block,
-        }
+        edits.add(self.range(), kind, self.block, write)
     }
 
     /// What stands before a JSON literal in an edit: nothing, or its name if the field is absent.
-    fn json_name(&self, fields: &Fields, literal: usize) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(literal);
+    fn write_json_name(&self, fields: &Fields, out: &mut Vec<u8>) {
         if self.is_absent() {
             if let Some(path) = fields.paths().get(self.path()) {
-                text::write_string(path.name(), &mut bytes);
+                text::write_string(path.name(), out);
             }
-            bytes.push(b':');
+            out.push(b':');
         }
-        bytes
     }
 
     /// Puts a value in its place, if the declared type takes it; picks the union's branch.
     ///
     /// In JSON, bytes become a base64 string. Rules of a JSON Schema beyond the type (length, pattern)
     /// are not looked at: see [`FieldType::takes_any_text`](crate::FieldType).
-    pub fn replace(&self, fields: &Fields, value: &Scalar<'_>) -> Result<Edit, EditError> {
-        let refuse = |expected: String| EditError::Type {
-            path: fields.path_name(self.path()),
-            expected,
-            given: value.kind(),
+    pub fn replace(
+        &self,
+        fields: &Fields,
+        value: &Scalar<'_>,
+        edits: &mut Edits<'_>,
+    ) -> Result<(), EditError> {
+        let refuse = |expected: String| {
+            Err(EditError::Type {
+                path: fields.path_name(self.path()),
+                expected,
+                given: value.kind(),
+            })
         };
         match &self.form {
             Form::Avro(avro) => {
                 let types = fields.types().ok_or(EditError::Stale)?;
-                let mut out = Vec::with_capacity(value.size_hint());
-                if avro_scalar::write(types, avro.declared, avro.actual, value, &mut out) {
-                    Ok(self.edit(out))
-                } else {
-                    Err(refuse(types.describe(avro.declared)))
-                }
+                self.add(edits, |out| {
+                    if avro_scalar::write(types, avro.declared, avro.actual, value, out) {
+                        Ok(())
+                    } else {
+                        refuse(types.describe(avro.declared))
+                    }
+                })
             }
             Form::Json(_) => {
                 let declared = fields.json_types(self.path());
-                let mut bytes = self.json_name(fields, value.size_hint());
-                match json_scalar::literal(value, &mut bytes) {
-                    Some(given) if declared.includes(given) => Ok(self.edit(bytes)),
-                    _ => Err(refuse(declared.describe())),
-                }
+                self.add(edits, |out| {
+                    self.write_json_name(fields, out);
+                    match json_scalar::literal(value, out) {
+                        Some(given) if declared.includes(given) => Ok(()),
+                        _ => refuse(declared.describe()),
+                    }
+                })
             }
         }
     }
 
     /// Puts a plain JSON literal of any type in its place, if the declared type takes it.
-    pub fn replace_json(&self, fields: &Fields, literal: &[u8]) -> Result<Edit, EditError> {
+    pub fn replace_json(
+        &self,
+        fields: &Fields,
+        literal: &[u8],
+        edits: &mut Edits<'_>,
+    ) -> Result<(), EditError> {
         let refuse = |error: FormatError| EditError::Literal {
             path: fields.path_name(self.path()),
             problem: match error {
@@ -303,18 +306,20 @@ impl Slot {
         match &self.form {
             Form::Avro(avro) => {
                 let types = fields.types().ok_or(EditError::Stale)?;
-                let mut out = Vec::new();
-                Encoder::new(types)
-                    .value(avro.declared, JsonText::new(literal), &mut out)
-                    .map_err(refuse)?;
-                Ok(self.edit(out))
+                self.add(edits, |out| {
+                    Encoder::new(types)
+                        .value(avro.declared, JsonText::new(literal), out)
+                        .map_err(refuse)
+                })
             }
             Form::Json(_) => {
                 let declared = fields.json_types(self.path());
                 if declared.includes(json_scalar::type_of(literal)) {
-                    let mut bytes = self.json_name(fields, literal.len());
-                    bytes.extend_from_slice(literal);
-                    Ok(self.edit(bytes))
+                    self.add(edits, |out| {
+                        self.write_json_name(fields, out);
+                        out.extend_from_slice(literal);
+                        Ok(())
+                    })
                 } else {
                     Err(EditError::Literal {
                         path: fields.path_name(self.path()),
@@ -326,33 +331,29 @@ impl Slot {
     }
 
     /// Puts null in its place, if the schema allows it.
-    pub fn null(&self, fields: &Fields) -> Result<Edit, EditError> {
-        self.replace(fields, &Scalar::Null)
+    pub fn null(&self, fields: &Fields, edits: &mut Edits<'_>) -> Result<(), EditError> {
+        self.replace(fields, &Scalar::Null, edits)
     }
 
-    /// Takes the member or array element out. JSON only, and not what the schema requires.
-    pub fn remove(&self, fields: &Fields) -> Result<Edit, EditError> {
-        let refuse = |reason| EditError::NotRemovable {
-            path: fields.path_name(self.path()),
-            reason,
+    /// Takes the member or array element out. JSON only, and not what the schema requires. What is
+    /// absent stays so.
+    pub fn remove(&self, fields: &Fields, edits: &mut Edits<'_>) -> Result<(), EditError> {
+        let refuse = |reason| {
+            Err(EditError::NotRemovable {
+                path: fields.path_name(self.path()),
+                reason,
+            })
         };
         match &self.form {
-            Form::Avro(_) => Err(refuse("every event of an Avro schema has all its fields")),
+            Form::Avro(_) => refuse("every event of an Avro schema has all its fields"),
             Form::Json(_) if fields.json_required(self.path()) && self.value != self.start => {
-                Err(refuse("the schema requires it"))
+                refuse("the schema requires it")
             }
-            Form::Json(JsonShape::Absent) => Ok(Edit {
-                range: self.range(),
-                bytes: Vec::new(),
-                kind: EditKind::Replace,
-                block: 0,
-            }),
-            Form::Json(_) => Ok(Edit {
-                range: self.value as usize..self.end as usize,
-                bytes: Vec::new(),
-                kind: EditKind::Remove,
-                block: 0,
-            }),
+            Form::Json(JsonShape::Absent) => Ok(()),
+            Form::Json(_) => {
+                let range = self.value as usize..self.end as usize;
+                edits.add(range, EditKind::Remove, 0, |_| Ok(()))
+            }
         }
     }
 }

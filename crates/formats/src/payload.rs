@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::avro::{cursor, decode, to_json};
-use crate::edit::{Edit, EditKind};
+use crate::avro::cursor::write_long;
+use crate::avro::{decode, to_json};
+use crate::edit::{Edit, EditKind, Edits};
 use crate::error::{EditError, FormatError};
 use crate::fields::{Fields, Limits};
 use crate::found::Found;
@@ -34,6 +35,8 @@ pub struct Payload {
     encoding: Encoding,
     /// Sorted, apart, all replacements.
     edits: Vec<Edit>,
+    /// What the edits put in.
+    new: Bytes,
     /// Where fields lie in the bytes, while there are no edits.
     found: Option<Box<Found>>,
 }
@@ -45,6 +48,7 @@ impl Clone for Payload {
             bytes: self.bytes.clone(),
             encoding: self.encoding.clone(),
             edits: self.edits.clone(),
+            new: self.new.clone(),
             found: None,
         }
     }
@@ -57,6 +61,7 @@ impl Payload {
             bytes: bytes.into(),
             encoding,
             edits: Vec::new(),
+            new: Bytes::new(),
             found: None,
         }
     }
@@ -94,9 +99,9 @@ impl Payload {
 
     /// Keeps what was found in the bytes as they are, for the next one that wants the same fields: it is
     /// spared a walk. Kept until the payload is edited.
-    pub fn keep_found(&mut self, found: Found) {
+    pub fn keep_found(&mut self, found: Box<Found>) {
         if !self.is_edited() && found.length == self.bytes.len() {
-            self.found = Some(Box::new(found));
+            self.found = Some(found);
         }
     }
 
@@ -130,14 +135,24 @@ impl Payload {
     /// Takes edits of slots that were found in the bytes as they are: sorts them, settles commas (JSON)
     /// and adds the size edits of the sized blocks around them (Avro), at all levels. Once per walk:
     /// flatten and find again for more.
-    pub fn edit(&mut self, found: &Found, mut edits: Vec<Edit>) -> Result<(), EditError> {
+    pub fn edit(&mut self, found: &Found, mut edits: Edits<'_>) -> Result<(), EditError> {
+        self.settle(found, &mut edits)?;
+        if !edits.is_empty() {
+            (self.edits, self.new) = edits.take();
+            self.found = None;
+        }
+        Ok(())
+    }
+
+    fn settle(&self, found: &Found, edits: &mut Edits<'_>) -> Result<(), EditError> {
         if self.is_edited() || found.length != self.bytes.len() {
             return Err(EditError::Stale);
         }
-        edits.retain(|edit| !edit.range.is_empty() || !edit.bytes.is_empty());
+        let (list, _) = edits.parts();
+        list.retain(|edit| !edit.range.is_empty() || !edit.new.is_empty());
         // An insertion comes after what ends where it stands.
-        edits.sort_by_key(|edit| (edit.range.start, edit.range.end));
-        for pair in edits.windows(2) {
+        list.sort_by_key(|edit| (edit.range.start, edit.range.end));
+        for pair in list.windows(2) {
             let twice = pair[0].range == pair[1].range && pair[0].kind != EditKind::Insert;
             if pair[0].range.end > pair[1].range.start || twice {
                 return Err(EditError::Overlap {
@@ -145,17 +160,14 @@ impl Payload {
                 });
             }
         }
-        if edits
+        if list
             .last()
             .is_some_and(|last| last.range.end > self.bytes.len())
         {
             return Err(EditError::Stale);
         }
-        settle_commas(&self.bytes, &mut edits);
-        resize_blocks(found, &mut edits)?;
-        self.edits = edits;
-        self.found = None;
-        Ok(())
+        settle_commas(&self.bytes, edits);
+        resize_blocks(found, edits)
     }
 
     /// There are edits that the bytes do not show yet.
@@ -169,7 +181,8 @@ impl Payload {
             let mut out = Vec::with_capacity(self.len());
             self.write_to(&mut out);
             self.bytes = out.into();
-            self.edits.clear();
+            self.edits = Vec::new();
+            self.new = Bytes::new();
         }
     }
 
@@ -177,7 +190,7 @@ impl Payload {
     #[allow(clippy::len_without_is_empty)] // An empty payload is nothing special.
     pub fn len(&self) -> usize {
         let removed: usize = self.edits.iter().map(|edit| edit.range.len()).sum();
-        let added: usize = self.edits.iter().map(|edit| edit.bytes.len()).sum();
+        let added: usize = self.edits.iter().map(|edit| edit.new.len()).sum();
         self.bytes.len() - removed + added
     }
 
@@ -187,7 +200,7 @@ impl Payload {
         let mut copied = 0;
         for edit in &self.edits {
             out.extend_from_slice(&self.bytes[copied..edit.range.start]);
-            out.extend_from_slice(&edit.bytes);
+            out.extend_from_slice(&self.new[edit.new.clone()]);
             copied = edit.range.end;
         }
         out.extend_from_slice(&self.bytes[copied..]);
@@ -260,15 +273,16 @@ fn utf8(bytes: &[u8]) -> Result<&str, FormatError> {
 }
 
 /// Adds the edits of the byte sizes of all sized blocks around the edits.
-fn resize_blocks(found: &Found, edits: &mut Vec<Edit>) -> Result<(), EditError> {
-    if edits.iter().all(|edit| edit.block == 0) {
+fn resize_blocks(found: &Found, edits: &mut Edits<'_>) -> Result<(), EditError> {
+    let (list, bytes) = edits.parts();
+    if list.iter().all(|edit| edit.block == 0) {
         return Ok(());
     }
     let mut growth = vec![0_i64; found.blocks.len() + 1];
-    for edit in edits.iter() {
+    for edit in list.iter() {
         let index = edit.block as usize;
         *growth.get_mut(index).ok_or(EditError::Stale)? +=
-            edit.bytes.len() as i64 - edit.range.len() as i64;
+            edit.new.len() as i64 - edit.range.len() as i64;
     }
     // Inner blocks come last: when it is a block's turn, all within it has been counted.
     for (index, block) in found.blocks.iter().enumerate().rev() {
@@ -276,16 +290,18 @@ fn resize_blocks(found: &Found, edits: &mut Vec<Edit>) -> Result<(), EditError> 
         if grown == 0 {
             continue;
         }
-        let (bytes, length) = cursor::long_bytes(block.size as i64 + grown);
+        let start = bytes.len();
+        write_long(block.size as i64 + grown, bytes);
+        let length = bytes.len() - start;
         growth[block.around as usize] += grown + length as i64 - block.size_at.len() as i64;
-        edits.push(Edit {
+        list.push(Edit {
             range: block.size_at.clone(),
-            bytes: bytes[..length].to_vec(),
+            new: start..bytes.len(),
             kind: EditKind::Replace,
             block: block.around,
         });
     }
-    edits.sort_by_key(|edit| edit.range.start);
+    list.sort_by_key(|edit| edit.range.start);
     Ok(())
 }
 

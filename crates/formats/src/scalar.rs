@@ -49,15 +49,6 @@ impl Scalar<'_> {
         }
     }
 
-    /// Bytes that it takes up when it is written, roughly.
-    pub(crate) fn size_hint(&self) -> usize {
-        match self {
-            Self::Str(text) => text.len() + 8,
-            Self::Bytes(bytes) => bytes.len() + 8,
-            _ => 12,
-        }
-    }
-
     /// A copy that borrows nothing.
     pub fn into_owned(self) -> Scalar<'static> {
         match self {

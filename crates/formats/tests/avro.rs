@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use penstock_formats::{
-    Encoding, FieldPath, FieldType, Fields, Found, Limits, Payload, Scalar, ScalarKind, Schema,
-    SchemaKind, avro,
+    EditBuffer, Edits, Encoding, FieldPath, FieldType, Fields, Found, Limits, Payload, Scalar,
+    ScalarKind, Schema, SchemaKind, avro,
 };
 
 const DEMO: &str = include_str!("data/demo-1.0.2.avsc");
@@ -83,19 +83,19 @@ fn null_becomes_a_value_and_a_value_null_in_one_splice() {
         .map(|slot| slot.scalar(payload.bytes()).unwrap().as_int().unwrap())
         .collect();
     assert_eq!(levels, [0, 2]);
-    let edits = vec![
-        key_link
-            .replace(&fields, &Scalar::Str("link".into()))
-            .unwrap(),
-        found.first(1).unwrap().null(&fields).unwrap(),
-        found
-            .first(2)
-            .unwrap()
-            .replace(&fields, &Scalar::Int(77))
-            .unwrap(),
-    ];
-    payload.edit(&found, edits.clone()).unwrap();
+    let link = Scalar::Str("link".into());
+    let slot = |path| found.first(path).unwrap();
+    let mut buffer = EditBuffer::new();
+    let mut edits = buffer.begin();
+    key_link.replace(&fields, &link, &mut edits).unwrap();
+    slot(1).null(&fields, &mut edits).unwrap();
+    slot(2)
+        .replace(&fields, &Scalar::Int(77), &mut edits)
+        .unwrap();
+    payload.edit(&found, edits).unwrap();
     assert!(payload.is_edited());
+    let mut edits = buffer.begin();
+    key_link.replace(&fields, &link, &mut edits).unwrap();
     assert!(payload.edit(&found, edits).is_err(), "flatten first");
     let mut line = Vec::new();
     payload.to_json(&mut line).unwrap();
@@ -120,6 +120,9 @@ fn values_that_the_type_does_not_take_are_refused_without_being_shown() {
     );
     let mut found = Found::new();
     fields.find(&bytes, &mut found).unwrap();
+    let slot = |path| found.first(path).unwrap();
+    let mut buffer = EditBuffer::new();
+    let mut edits = buffer.begin();
     for (path, value, error) in [
         (
             0,
@@ -147,36 +150,21 @@ fn values_that_the_type_does_not_take_are_refused_without_being_shown() {
             "field 's' is string in the schema and cannot hold null",
         ),
     ] {
-        let slot = found.first(path).unwrap();
-        assert_eq!(
-            slot.replace(&fields, &value).unwrap_err().to_string(),
-            error
-        );
+        let refused = slot(path).replace(&fields, &value, &mut edits);
+        assert_eq!(refused.unwrap_err().to_string(), error);
     }
-    assert!(found.first(3).unwrap().remove(&fields).is_err());
-    assert!(
-        found
-            .first(1)
-            .unwrap()
-            .replace(&fields, &Scalar::Str("B".into()))
-            .is_ok()
-    );
-    assert!(
-        found
-            .first(0)
-            .unwrap()
-            .replace_json(&fields, b" 12 ")
-            .is_ok()
-    );
+    assert!(slot(3).remove(&fields, &mut edits).is_err());
+    let refused = slot(0).replace_json(&fields, br#""secret""#, &mut edits);
     assert_eq!(
-        found
-            .first(0)
-            .unwrap()
-            .replace_json(&fields, br#""secret""#)
-            .unwrap_err()
-            .to_string(),
+        refused.unwrap_err().to_string(),
         "field 'i': expected int, got a string"
     );
+    assert!(edits.is_empty());
+    slot(1)
+        .replace(&fields, &Scalar::Str("B".into()), &mut edits)
+        .unwrap();
+    slot(0).replace_json(&fields, b" 12 ", &mut edits).unwrap();
+    assert_eq!(edits.len(), 2);
 }
 
 #[test]
@@ -391,22 +379,17 @@ fn logical_types_have_a_readable_form_that_is_read_back() {
             "1234567890123456789.5"
         ]
     );
-    let edit = found
-        .first(0)
-        .unwrap()
-        .replace(&fields, &Scalar::Str("3.4".into()))
-        .unwrap();
+    let mut buffer = EditBuffer::new();
+    let mut edits = buffer.begin();
+    let slot = found.first(0).unwrap();
+    let replace =
+        |text: &str, edits: &mut Edits<'_>| slot.replace(&fields, &Scalar::Str(text.into()), edits);
+    assert!(replace("3.456", &mut edits).is_err());
+    replace("3.4", &mut edits).unwrap();
     let mut payload = Payload::new(bytes.clone(), Encoding::Registered(Arc::clone(&schema)));
-    payload.edit(&found, vec![edit]).unwrap();
+    payload.edit(&found, edits).unwrap();
     payload.flatten();
     assert!(json(&schema, payload.bytes()).starts_with(r#"{"d":"3.40","#));
-    assert!(
-        found
-            .first(0)
-            .unwrap()
-            .replace(&fields, &Scalar::Str("3.456".into()))
-            .is_err()
-    );
 }
 
 #[test]
@@ -581,13 +564,15 @@ fn sized_blocks_of_all_levels_learn_of_an_edit_within() {
         .find_checked(&bytes, &mut found, &Limits::default())
         .unwrap();
     let new = "y".repeat(70);
-    let edit = found
+    let mut buffer = EditBuffer::new();
+    let mut edits = buffer.begin();
+    found
         .first(0)
         .unwrap()
-        .replace(&fields, &Scalar::Str(new.as_str().into()))
+        .replace(&fields, &Scalar::Str(new.as_str().into()), &mut edits)
         .unwrap();
     let mut payload = Payload::new(bytes, Encoding::Registered(Arc::clone(&schema)));
-    payload.edit(&found, vec![edit]).unwrap();
+    payload.edit(&found, edits).unwrap();
     payload
         .find_checked(&fields, &mut found, &Limits::default())
         .unwrap();

@@ -10,7 +10,7 @@ use apache_avro::reader::datum::GenericDatumReader;
 use damage::{damage, damaged};
 use model::{Ty, Val};
 use penstock_formats::{
-    Encoding, FieldPath, Fields, Found, Limits, Payload, Scalar, Schema, Value, avro,
+    EditBuffer, Encoding, FieldPath, Fields, Found, Limits, Payload, Scalar, Schema, Value, avro,
 };
 use proptest::prelude::*;
 
@@ -127,20 +127,25 @@ proptest! {
         prop_assert_eq!(format!("{:?}", found.slots()), format!("{:?}", checked.slots()));
 
         let mut edited = value;
-        let mut edits = Vec::new();
+        let mut values = Vec::new();
         for (index, path) in chosen.iter().enumerate() {
             let mut slots = found.at(index);
             model::visit(&ty, &mut edited, path, &mut |declared, value| {
                 let slot = slots.next().expect("one slot per occurrence");
                 let (new, scalar) = new_value(declared, &text, number);
-                edits.push(slot.replace(&fields, &scalar).unwrap());
+                values.push((slot, scalar));
                 *value = new;
             });
             prop_assert!(slots.next().is_none(), "a slot that the model has not");
         }
 
         let mut payload = Payload::new(bytes, Encoding::Registered(Arc::clone(&schema)));
-        edits.reverse();
+        let mut buffer = EditBuffer::new();
+        let mut edits = buffer.begin();
+        // Not in the order of the payload.
+        for (slot, scalar) in values.iter().rev() {
+            slot.replace(&fields, scalar, &mut edits).unwrap();
+        }
         payload.edit(&found, edits).unwrap();
         let length = payload.len();
         payload.flatten();
@@ -189,9 +194,10 @@ proptest! {
         let bytes = damaged(encoded(&value), &damage);
         let mut found = Found::new();
         if fields.find(&bytes, &mut found).is_ok() {
-            let edits: Vec<_> =
-                found.slots().iter().filter_map(|slot| slot.null(&fields).ok()).collect();
+            let mut buffer = EditBuffer::new();
+            let mut edits = buffer.begin();
             for slot in found.slots() {
+                let _ = slot.null(&fields, &mut edits);
                 let _ = (slot.scalar(&bytes), slot.json(&bytes));
             }
             let mut payload = Payload::new(bytes.clone(), Encoding::Bytes);

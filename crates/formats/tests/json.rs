@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use penstock_formats::{
-    EditError, Encoding, FieldPath, FieldType, Fields, Found, Limits, Payload, Scalar, ScalarKind,
-    Schema, json,
+    EditBuffer, EditError, Edits, Encoding, FieldPath, FieldType, Fields, Found, Limits, Payload,
+    Scalar, ScalarKind, Schema, Slot, json,
 };
 
 const ERROR: &str = include_str!("data/error-2.1.0.json");
@@ -26,17 +26,17 @@ fn examples(schema: &str) -> Vec<serde_json::Value> {
 fn edited(
     json: &str,
     path: &str,
-    edit: impl Fn(&Fields, &penstock_formats::Slot) -> Result<penstock_formats::Edit, EditError>,
+    edit: impl Fn(&Fields, &Slot, &mut Edits<'_>) -> Result<(), EditError>,
 ) -> String {
     let fields = Fields::schemaless_json(&paths(&[path]));
     let mut found = Found::new();
     let mut payload = Payload::new(json.as_bytes().to_vec(), Encoding::Json);
     payload.find(&fields, &mut found).unwrap();
-    let edits = found
-        .slots()
-        .iter()
-        .map(|slot| edit(&fields, slot).unwrap())
-        .collect();
+    let mut buffer = EditBuffer::new();
+    let mut edits = buffer.begin();
+    for slot in found.slots() {
+        edit(&fields, slot, &mut edits).unwrap();
+    }
     payload.edit(&found, edits).unwrap();
     payload.flatten();
     String::from_utf8(payload.bytes().to_vec()).unwrap()
@@ -292,10 +292,11 @@ fn the_page_change_paths_of_the_enrichment_are_known() {
     payload.find(&fields, &mut found).unwrap();
     let slot = found.first(0).unwrap();
     assert!(slot.is_absent());
-    let edit = slot
-        .replace(&fields, &Scalar::Str("content body".into()))
+    let mut buffer = EditBuffer::new();
+    let mut edits = buffer.begin();
+    slot.replace(&fields, &Scalar::Str("content body".into()), &mut edits)
         .unwrap();
-    payload.edit(&found, vec![edit]).unwrap();
+    payload.edit(&found, edits).unwrap();
     payload.flatten();
     payload
         .schema()
@@ -321,28 +322,34 @@ fn edits_keep_to_the_declared_type() {
     let mut found = Found::new();
     fields.find(bytes, &mut found).unwrap();
     let slot = |path| found.first(path).unwrap();
+    let mut buffer = EditBuffer::new();
+    let edits = &mut buffer.begin();
+    let text = Scalar::Str("secret".into());
     assert_eq!(
         slot(0)
-            .replace(&fields, &Scalar::Str("secret".into()))
+            .replace(&fields, &text, edits)
             .unwrap_err()
             .to_string(),
         "field 'n' is integer in the schema and cannot hold a string"
     );
-    assert!(slot(0).replace(&fields, &Scalar::Double(1.5)).is_err());
-    assert!(slot(0).replace(&fields, &Scalar::Int(2)).is_ok());
-    assert!(slot(0).null(&fields).is_err());
-    assert!(slot(1).null(&fields).is_ok());
-    assert!(slot(2).null(&fields).is_err());
-    assert!(slot(0).remove(&fields).is_err(), "required");
-    assert!(slot(1).remove(&fields).is_ok());
-    assert!(slot(0).replace_json(&fields, b"[1]").is_err());
-    assert!(slot(0).replace_json(&fields, b"1 2").is_err());
-    assert!(slot(0).replace_json(&fields, b" 12 ").is_ok());
+    let half = Scalar::Double(1.5);
+    assert!(slot(0).replace(&fields, &half, edits).is_err());
+    assert!(slot(0).null(&fields, edits).is_err());
+    assert!(slot(2).null(&fields, edits).is_err());
+    assert!(slot(0).remove(&fields, edits).is_err(), "required");
+    assert!(slot(0).replace_json(&fields, b"[1]", edits).is_err());
+    assert!(slot(0).replace_json(&fields, b"1 2", edits).is_err());
+    assert!(edits.is_empty());
+    assert!(slot(0).replace(&fields, &Scalar::Int(2), edits).is_ok());
+    assert!(slot(1).null(&fields, edits).is_ok());
+    assert!(slot(1).remove(&fields, edits).is_ok());
+    assert!(slot(0).replace_json(&fields, b" 12 ", edits).is_ok());
+    assert_eq!(edits.len(), 4);
 }
 
 #[test]
 fn members_come_and_go_with_their_commas() {
-    let remove = |fields: &Fields, slot: &penstock_formats::Slot| slot.remove(fields);
+    let remove = |fields: &Fields, slot: &Slot, edits: &mut Edits<'_>| slot.remove(fields, edits);
     for (before, after) in [
         (r#"{"a":1}"#, "{}"),
         (r#"{ "a" : 1 , "b":2}"#, r#"{  "b":2}"#),
@@ -355,8 +362,9 @@ fn members_come_and_go_with_their_commas() {
     ] {
         assert_eq!(edited(before, "a", remove), after, "{before}");
     }
-    let set =
-        |fields: &Fields, slot: &penstock_formats::Slot| slot.replace(fields, &Scalar::Int(7));
+    let set = |fields: &Fields, slot: &Slot, edits: &mut Edits<'_>| {
+        slot.replace(fields, &Scalar::Int(7), edits)
+    };
     for (before, after) in [
         ("{}", r#"{"a":7}"#),
         ("{ }", r#"{ "a":7}"#),
@@ -381,17 +389,41 @@ fn a_path_within_another_makes_edits_that_overlap() {
     let mut payload = Payload::new(&br#"{"a":{"b":1}}"#[..], Encoding::Json);
     let mut found = Found::new();
     payload.find(&fields, &mut found).unwrap();
-    let edits = found
-        .slots()
-        .iter()
-        .map(|slot| slot.null(&fields).unwrap())
-        .collect::<Vec<_>>();
+    let mut buffer = EditBuffer::new();
+    let mut edits = buffer.begin();
+    for slot in found.slots() {
+        slot.null(&fields, &mut edits).unwrap();
+    }
     assert_eq!(edits.len(), 2);
     assert!(matches!(
         payload.edit(&found, edits),
         Err(EditError::Overlap { .. })
     ));
     assert!(!payload.is_edited());
+}
+
+#[test]
+fn edits_of_one_payload_never_come_into_the_next() {
+    let fields = Fields::schemaless_json(&paths(&["a"]));
+    let event = br#"{"a":1,"b":2}"#;
+    let mut found = Found::new();
+    fields.find(event, &mut found).unwrap();
+    let mut buffer = EditBuffer::new();
+    let secret = Scalar::Str("of the one before".into());
+    found.slots()[0]
+        .replace(&fields, &secret, &mut buffer.begin())
+        .unwrap();
+
+    let mut payload = Payload::new(&event[..], Encoding::Json);
+    payload.edit(&found, buffer.begin()).unwrap();
+    assert!(!payload.is_edited());
+    let mut edits = buffer.begin();
+    found.slots()[0]
+        .replace(&fields, &Scalar::Int(3), &mut edits)
+        .unwrap();
+    payload.edit(&found, edits).unwrap();
+    payload.flatten();
+    assert_eq!(payload.bytes(), &br#"{"a":3,"b":2}"#[..]);
 }
 
 #[test]
@@ -451,11 +483,14 @@ fn nothing_that_is_shown_holds_a_value() {
     let mut found = Found::new();
     fields.find(payload.bytes(), &mut found).unwrap();
     let slot = found.first(0).unwrap();
-    let edit = slot
-        .replace(&fields, &Scalar::Str("secret".into()))
+    let mut buffer = EditBuffer::new();
+    let mut edits = buffer.begin();
+    slot.replace(&fields, &Scalar::Str("secret".into()), &mut edits)
         .unwrap();
+    let mut edited = payload.clone();
+    edited.edit(&found, edits).unwrap();
     let shown = format!(
-        "{payload:?} {found:?} {edit:?} {:?} {:?}",
+        "{payload:?} {found:?} {edited:?} {:?} {:?}",
         slot.scalar(payload.bytes()).unwrap(),
         payload.decode().unwrap()
     );
@@ -469,9 +504,7 @@ fn what_was_found_is_kept_for_the_same_fields_until_the_payload_changes() {
     let mut payload = Payload::new(&br#"{"a":1}"#[..], Encoding::Json);
     let mut found = Found::new();
     payload.find(&fields, &mut found).unwrap();
-    let edit = |found: &Found| found.slots()[0].replace(&fields, &Scalar::Int(2)).unwrap();
-
-    payload.keep_found(found.take());
+    payload.keep_found(Box::new(std::mem::take(&mut found)));
     assert!(found.slots().is_empty());
     assert!(payload.clone().found().is_none());
     let kept = payload.found().unwrap();
@@ -479,13 +512,18 @@ fn what_was_found_is_kept_for_the_same_fields_until_the_payload_changes() {
     assert_eq!(kept.slots().len(), 1);
 
     let kept = payload.take_found().unwrap();
-    payload.keep_found(*kept);
+    payload.keep_found(kept);
     payload.find(&fields, &mut found).unwrap();
-    payload.edit(&found, vec![edit(&found)]).unwrap();
+    let mut buffer = EditBuffer::new();
+    let mut edits = buffer.begin();
+    found.slots()[0]
+        .replace(&fields, &Scalar::Int(2), &mut edits)
+        .unwrap();
+    payload.edit(&found, edits).unwrap();
     assert!(
         payload.found().is_none(),
         "its slots are those of the old bytes"
     );
-    payload.keep_found(found.take());
+    payload.keep_found(Box::new(std::mem::take(&mut found)));
     assert!(payload.found().is_none(), "edits are pending");
 }

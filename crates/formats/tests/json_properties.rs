@@ -4,7 +4,9 @@
 mod damage;
 
 use damage::{damage, damaged};
-use penstock_formats::{Encoding, FieldPath, Fields, Found, Limits, Payload, Scalar, Value};
+use penstock_formats::{
+    EditBuffer, Encoding, FieldPath, Fields, Found, Limits, Payload, Scalar, Value,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Map, Value as Json, json};
@@ -207,13 +209,14 @@ proptest! {
         fields.find_checked(json.as_bytes(), &mut checked, &Limits::default()).unwrap();
         prop_assert_eq!(format!("{:?}", found.slots()), format!("{:?}", checked.slots()));
 
-        let mut edits = Vec::new();
+        let mut buffer = EditBuffer::new();
+        let mut edits = buffer.begin();
         for slot in found.slots() {
             match paths[slot.path()].1 {
                 Op::Replace => {
-                    edits.push(slot.replace(&fields, &Scalar::Str(new.as_str().into())).unwrap());
+                    slot.replace(&fields, &Scalar::Str(new.as_str().into()), &mut edits).unwrap();
                 }
-                Op::Remove => edits.push(slot.remove(&fields).unwrap()),
+                Op::Remove => slot.remove(&fields, &mut edits).unwrap(),
                 Op::Leave => {}
             }
         }
@@ -329,12 +332,10 @@ fn judged_alike(bytes: &[u8]) -> Result<(), TestCaseError> {
     let fields = Fields::schemaless_json(&paths);
     let mut found = Found::new();
     if fields.find(bytes, &mut found).is_ok() {
-        let edits: Vec<_> = found
-            .slots()
-            .iter()
-            .map(|s| s.remove(&fields).unwrap())
-            .collect();
+        let mut buffer = EditBuffer::new();
+        let mut edits = buffer.begin();
         for slot in found.slots() {
+            slot.remove(&fields, &mut edits).unwrap();
             let _ = (slot.scalar(bytes), slot.json(bytes));
         }
         let mut payload = Payload::new(bytes.to_vec(), Encoding::Json);

@@ -7,7 +7,7 @@ use std::ops::Range;
 use hmac::{Hmac, KeyInit, Mac};
 use penstock_connect::{RecordError, RecordErrorKind};
 use penstock_contracts::Program;
-use penstock_formats::{Edit, Found, Scalar, SchemaKind, Slot};
+use penstock_formats::{Edits, Found, Scalar, SchemaKind, Slot};
 use penstock_keys::{DataKey, is_ciphertext};
 use sha2::Sha256;
 
@@ -54,13 +54,13 @@ impl FieldTreatment {
         self.decrypted.resize(event.found.slots().len(), None);
     }
 
-    /// The edits that make the event one of the stream's.
-    pub(crate) fn edits(
+    /// Adds the edits that make the event one of the stream's.
+    pub(crate) fn treat(
         &mut self,
         event: &Event<'_>,
         stream: &DerivedStream,
-    ) -> Result<Vec<Edit>, RecordError> {
-        let mut edits = Vec::with_capacity(event.found.slots().len());
+        edits: &mut Edits<'_>,
+    ) -> Result<(), RecordError> {
         for (index, slot) in event.found.slots().iter().enumerate() {
             let Some(level) = event.program.level(slot) else {
                 continue;
@@ -68,29 +68,26 @@ impl FieldTreatment {
             if slot.is_null() || slot.is_absent() {
                 continue;
             }
-            let edit = match stream.treatment(level) {
+            match stream.treatment(level) {
                 Treatment::Keep => {
                     check_kept(event, slot, stream)?;
-                    continue;
                 }
                 Treatment::Decrypt | Treatment::Mask if event.key.is_none() => {
                     check_kept(event, slot, stream)?;
-                    continue;
                 }
                 Treatment::Decrypt => {
                     let text = self.decrypt(event, index, slot)?;
-                    put(event, slot, text)
+                    put(event, slot, text, edits)?;
                 }
                 Treatment::Mask => {
                     let mask = self.mask(event, index, slot)?;
-                    put(event, slot, &mask)
+                    put(event, slot, &mask, edits)?;
                 }
-                Treatment::Null => null(event, slot),
-                Treatment::Drop => remove(event, slot),
-            };
-            edits.push(edit?);
+                Treatment::Null => null(event, slot, edits)?,
+                Treatment::Drop => remove(event, slot, edits)?,
+            }
         }
-        Ok(edits)
+        Ok(())
     }
 
     fn decrypt(
@@ -171,28 +168,34 @@ fn check_kept(event: &Event<'_>, slot: &Slot, stream: &DerivedStream) -> Result<
     ))
 }
 
-fn put(event: &Event<'_>, slot: &Slot, text: &str) -> Result<Edit, RecordError> {
-    slot.replace(&event.program.fields, &Scalar::Str(Cow::Borrowed(text)))
+fn put(
+    event: &Event<'_>,
+    slot: &Slot,
+    text: &str,
+    edits: &mut Edits<'_>,
+) -> Result<(), RecordError> {
+    let text = Scalar::Str(Cow::Borrowed(text));
+    slot.replace(&event.program.fields, &text, edits)
         .map_err(RecordError::field)
 }
 
 /// Null, or the empty string where the schema knows no null.
-fn null(event: &Event<'_>, slot: &Slot) -> Result<Edit, RecordError> {
+fn null(event: &Event<'_>, slot: &Slot, edits: &mut Edits<'_>) -> Result<(), RecordError> {
     if event.program.fields.field_type(slot.path()).nullable {
-        slot.null(&event.program.fields).map_err(RecordError::field)
+        slot.null(&event.program.fields, edits)
+            .map_err(RecordError::field)
     } else {
-        put(event, slot, "")
+        put(event, slot, "", edits)
     }
 }
 
 /// Out of JSON it goes, unless the schema requires it; everything else is nulled.
-fn remove(event: &Event<'_>, slot: &Slot) -> Result<Edit, RecordError> {
-    if event.schema != Some(SchemaKind::Avro)
-        && let Ok(edit) = slot.remove(&event.program.fields)
-    {
-        return Ok(edit);
+fn remove(event: &Event<'_>, slot: &Slot, edits: &mut Edits<'_>) -> Result<(), RecordError> {
+    let is_avro = event.schema == Some(SchemaKind::Avro);
+    if !is_avro && slot.remove(&event.program.fields, edits).is_ok() {
+        return Ok(());
     }
-    null(event, slot)
+    null(event, slot, edits)
 }
 
 fn unreadable(event: &Event<'_>, slot: &Slot, why: &str) -> RecordError {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use penstock_connect::{Error, Outputs, Placement, Record, RecordError, TaskContext, Transform};
 use penstock_contracts::{Contracts, EventBatch, MetaFields, Purpose, Resolver};
-use penstock_formats::{Edit, Payload};
+use penstock_formats::{EditBuffer, Payload};
 use penstock_keys::KeyStore;
 use penstock_registry::RegistryClient;
 
@@ -30,6 +30,7 @@ pub struct ConsentRouter {
     plan: BatchPlan,
     streams: Vec<DerivedStream>,
     treatment: FieldTreatment,
+    edits: EditBuffer,
 }
 
 impl ConsentRouter {
@@ -66,6 +67,7 @@ impl ConsentRouter {
             plan: BatchPlan::new(store, streams.len()),
             streams,
             treatment: FieldTreatment::new(config.mask_seed.as_ref().map(|seed| seed.reveal())),
+            edits: EditBuffer::new(),
         }
     }
 
@@ -99,7 +101,8 @@ impl ConsentRouter {
             if !self.plan.passes(index)[number] {
                 continue;
             }
-            let edits: Vec<Edit> = self.treatment.edits(&event, stream)?;
+            let mut edits = self.edits.begin();
+            self.treatment.treat(&event, stream, &mut edits)?;
             let mut value = value.clone();
             if !edits.is_empty() {
                 value.edit(found, edits).map_err(RecordError::field)?;

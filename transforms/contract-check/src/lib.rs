@@ -13,7 +13,7 @@ use penstock_contracts::{
     ContractRef, ContractSource, Contracts, EventBatch, MetaFields, Program, Purpose, Resolver,
     slashed,
 };
-use penstock_formats::{Edit, FieldPath, Found, Payload, Scalar};
+use penstock_formats::{EditBuffer, Edits, FieldPath, Found, Payload, Scalar};
 use penstock_registry::RegistryClient;
 
 config! {
@@ -38,6 +38,7 @@ config! {
 pub struct ContractCheck {
     resolver: Resolver,
     events: EventBatch,
+    edits: EditBuffer,
     key_link: FieldPath,
     /// When the batch was accepted, in milliseconds since the epoch.
     now: i64,
@@ -66,6 +67,7 @@ impl ContractCheck {
         Self {
             resolver: Resolver::new(contracts, registry, source, meta, Purpose::Check),
             events: EventBatch::new(),
+            edits: EditBuffer::new(),
             key_link: config.key_link,
             now: 0,
             counters: Counters::new(&context),
@@ -84,14 +86,14 @@ impl ContractCheck {
         self.refuse_key_link(program, found)?;
         program.validate(value.bytes(), found)?;
         program.key_value(value.bytes(), found)?;
-        let mut edits = Vec::new();
+        let mut edits = self.edits.begin();
         fill_in(program, found, program.nonce, &mut edits, || {
             i64::from(rand::random::<i32>())
         })?;
         fill_in(program, found, program.timestamp, &mut edits, || self.now)?;
         if edits.is_empty() {
             value.keep_found(match kept {
-                Some(kept) if kept.is_by(&program.fields) => *kept,
+                Some(kept) if kept.is_by(&program.fields) => kept,
                 _ => self.events.take_found(index),
             });
             return Ok(());
@@ -119,13 +121,13 @@ fn fill_in(
     program: &Program,
     found: &Found,
     path: Option<usize>,
-    edits: &mut Vec<Edit>,
+    edits: &mut Edits<'_>,
     number: impl Fn() -> i64,
 ) -> Result<(), RecordError> {
     for slot in path.into_iter().flat_map(|path| found.at(path)) {
         if slot.is_null() || slot.is_absent() {
-            let edit = slot.replace(&program.fields, &Scalar::Int(number()));
-            edits.push(edit.map_err(RecordError::field)?);
+            slot.replace(&program.fields, &Scalar::Int(number()), edits)
+                .map_err(RecordError::field)?;
         }
     }
     Ok(())

@@ -13,7 +13,7 @@ use penstock_connect::{
     Error, Outputs, Placement, Record, RecordError, RecordErrorKind, TaskContext, Transform,
 };
 use penstock_contracts::{Contracts, EventBatch, MetaFields, Program, Purpose, Resolver};
-use penstock_formats::{Edit, Encoding, Payload, Scalar, Slot};
+use penstock_formats::{EditBuffer, Edits, Encoding, Payload, Scalar, Slot};
 use penstock_keys::{DataKey, KeyStore};
 use penstock_registry::RegistryClient;
 
@@ -26,6 +26,7 @@ pub struct PiiEncrypt {
     events: EventBatch,
     keys: BatchKeys,
     scratch: Base64,
+    edits: EditBuffer,
     encrypted: IntCounter,
 }
 
@@ -58,6 +59,7 @@ impl PiiEncrypt {
             events: EventBatch::new(),
             keys: BatchKeys::new(store, config.key_stream),
             scratch: Base64::default(),
+            edits: EditBuffer::new(),
             encrypted: encrypted.with_label_values(&[&*context.connector]),
         }
     }
@@ -74,23 +76,27 @@ impl PiiEncrypt {
         };
         let event = value.bytes().clone();
         program.check_containers(&event, found)?;
-        let mut edits = Vec::with_capacity(found.slots().len());
+        let mut edits = self.edits.begin();
         let mut fields = 0;
         for slot in found.slots() {
             if program.level(slot).is_some() {
                 if slot.is_null() || slot.is_absent() {
                     continue;
                 }
-                edits.push(self.scratch.encrypt(program, slot, &event, key)?);
+                self.scratch
+                    .encrypt(program, slot, &event, key, &mut edits)?;
                 fields += 1;
             } else if Some(slot.path()) == program.key_link {
-                edits.push(name_key(program, slot, key)?);
+                name_key(program, slot, key, &mut edits)?;
             }
         }
         value.edit(found, edits).map_err(RecordError::field)?;
         record.key = Some(Payload::new(key.record_key(), Encoding::Text));
         record.placement = Placement::Hash(key.placement());
         self.encrypted.inc_by(fields);
+        if let Some(kept) = kept {
+            self.events.recycle(kept);
+        }
         Ok(())
     }
 }
@@ -102,7 +108,8 @@ impl Base64 {
         slot: &Slot,
         event: &[u8],
         key: &DataKey,
-    ) -> Result<Edit, RecordError> {
+        edits: &mut Edits<'_>,
+    ) -> Result<(), RecordError> {
         let text = match slot.scalar(event) {
             Ok(Scalar::Str(text)) => text,
             Ok(other) => return Err(not_encryptable(program, slot, other.kind())),
@@ -113,7 +120,8 @@ impl Base64 {
         let Ok(ciphertext) = std::str::from_utf8(&self.0) else {
             unreachable!("base64 is ASCII")
         };
-        slot.replace(&program.fields, &Scalar::Str(Cow::Borrowed(ciphertext)))
+        let ciphertext = Scalar::Str(Cow::Borrowed(ciphertext));
+        slot.replace(&program.fields, &ciphertext, edits)
             .map_err(RecordError::field)
     }
 }
@@ -126,7 +134,12 @@ fn not_encryptable(program: &Program, slot: &Slot, what: &str) -> RecordError {
 }
 
 /// Puts the key's name into the event. One that is there already would be taken for ours.
-fn name_key(program: &Program, slot: &Slot, key: &DataKey) -> Result<Edit, RecordError> {
+fn name_key(
+    program: &Program,
+    slot: &Slot,
+    key: &DataKey,
+    edits: &mut Edits<'_>,
+) -> Result<(), RecordError> {
     if !slot.is_null() && !slot.is_absent() {
         return Err(RecordError::new(
             RecordErrorKind::Field,
@@ -136,7 +149,8 @@ fn name_key(program: &Program, slot: &Slot, key: &DataKey) -> Result<Edit, Recor
             ),
         ));
     }
-    slot.replace(&program.fields, &Scalar::Str(Cow::Borrowed(key.link())))
+    let link = Scalar::Str(Cow::Borrowed(key.link()));
+    slot.replace(&program.fields, &link, edits)
         .map_err(RecordError::field)
 }
 

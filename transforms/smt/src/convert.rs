@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use penstock_connect::{Record, RecordError};
 use penstock_formats::{
-    Encoding, FieldPath, Fields, Found, Payload, Scalar, Schema, SchemaKind, Value,
+    EditBuffer, Encoding, FieldPath, Fields, Found, Payload, Scalar, Schema, SchemaKind, Value,
 };
 use serde_json::Value as Json;
 
@@ -67,6 +67,7 @@ pub(crate) struct Converter<C> {
     conversion: C,
     fields: FieldSet,
     found: Found,
+    edits: EditBuffer,
     retyped: Derived<Retyped>,
 }
 
@@ -78,6 +79,7 @@ impl<C: Conversion> Converter<C> {
             conversion,
             fields: FieldSet::new(part, paths, Presence::Optional),
             found: Found::new(),
+            edits: EditBuffer::new(),
             retyped: Derived::new(),
         }
     }
@@ -134,7 +136,7 @@ impl<C: Conversion> Converter<C> {
         payload
             .find(fields.fields, &mut self.found)
             .map_err(unreadable)?;
-        let mut edits = Vec::new();
+        let mut edits = self.edits.begin();
         for slot in self
             .found
             .slots()
@@ -144,7 +146,8 @@ impl<C: Conversion> Converter<C> {
             let scalar = slot.scalar(payload.bytes()).map_err(unreadable)?;
             let path = slot.path();
             let new = convert_field(&self.conversion, fields, path, &scalar, None)?;
-            edits.push(slot.replace(fields.fields, &new).map_err(unfit)?);
+            slot.replace(fields.fields, &new, &mut edits)
+                .map_err(unfit)?;
         }
         payload.edit(&self.found, edits).map_err(unfit)?;
         Ok(payload)

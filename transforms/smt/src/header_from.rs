@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use penstock_connect::config::Names;
 use penstock_connect::{Config, Header, Problem, Record, RecordError, Settings, choice, config};
-use penstock_formats::{FormatError, Found, Scalar, Slot};
+use penstock_formats::{EditBuffer, FormatError, Found, Scalar, Slot};
 
 use crate::each::{Change, unfit, unreadable};
 use crate::field_set::{FieldSet, FieldsFor, Presence};
@@ -55,6 +55,7 @@ pub(crate) struct HeaderFrom {
     part: Part,
     fields: FieldSet,
     found: Found,
+    edits: EditBuffer,
     headers: Vec<Arc<str>>,
     operation: Operation,
 }
@@ -66,6 +67,7 @@ impl HeaderFrom {
             part,
             fields: FieldSet::new(part, config.fields.0, Presence::Optional),
             found: Found::new(),
+            edits: EditBuffer::new(),
             headers: config.headers.0.into_iter().map(Into::into).collect(),
             operation: config.operation,
         })
@@ -138,14 +140,10 @@ impl Change for HeaderFrom {
         let headers =
             headers(&self.headers, fields, &self.found, payload.bytes()).map_err(unreadable)?;
         if self.operation == Operation::Move {
-            let edits = self
-                .found
-                .slots()
-                .iter()
-                .filter(|slot| !slot.is_absent())
-                .map(|slot| slot.remove(fields.fields))
-                .collect::<Result<_, _>>()
-                .map_err(unfit)?;
+            let mut edits = self.edits.begin();
+            for slot in self.found.slots() {
+                slot.remove(fields.fields, &mut edits).map_err(unfit)?;
+            }
             payload.edit(&self.found, edits).map_err(unfit)?;
         }
         record.headers.extend(headers);

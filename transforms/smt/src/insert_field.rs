@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use penstock_connect::config::ConfigValue;
 use penstock_connect::{Config, Problem, Record, RecordError, Settings, config};
-use penstock_formats::{Encoding, FieldPath, Found, Payload, Scalar, Schema, SchemaKind, Value};
+use penstock_formats::{
+    EditBuffer, Encoding, FieldPath, Found, Payload, Scalar, Schema, SchemaKind, Value,
+};
 use serde_json::{Value as Json, json};
 
 use crate::convert::value_of;
@@ -138,6 +140,7 @@ pub(crate) struct InsertField {
     facts: Vec<Fact>,
     fields: FieldSet,
     found: Found,
+    edits: EditBuffer,
     extended: Derived<Extended>,
 }
 
@@ -162,6 +165,7 @@ impl InsertField {
             facts,
             fields: FieldSet::new(part, paths, Presence::Optional),
             found: Found::new(),
+            edits: EditBuffer::new(),
             extended: Derived::new(),
         })
     }
@@ -219,7 +223,7 @@ impl InsertField {
             .find(fields.fields, &mut self.found)
             .map_err(unreadable)?;
         let mut missing: Vec<usize> = (0..facts.len()).collect();
-        let mut edits = Vec::new();
+        let mut edits = self.edits.begin();
         for path in 0..fields.fields.paths().len() {
             let target = fields.original(path);
             missing.retain(|at| *at != target);
@@ -228,7 +232,8 @@ impl InsertField {
             }
             let before = edits.len();
             for slot in self.found.at(path) {
-                edits.push(slot.replace(fields.fields, &facts[target]).map_err(unfit)?);
+                slot.replace(fields.fields, &facts[target], &mut edits)
+                    .map_err(unfit)?;
             }
             if edits.len() == before {
                 return Err(RecordError::field(format!(

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use penstock_connect::{Config, Problem, Record, RecordError, Settings, TaskContext, config};
-use penstock_formats::{Edit, FieldPath, Fields, Found, Payload, Scalar, Slot};
+use penstock_formats::{EditBuffer, Edits, Fields, Found, Scalar, Slot};
 
 use crate::each::{Change, unfit, unreadable};
 use crate::field_set::{FieldSet, Presence};
@@ -28,6 +28,7 @@ pub(crate) struct MaskField {
     part: Part,
     fields: FieldSet,
     found: Found,
+    edits: EditBuffer,
     replacement: Option<String>,
     connector: Arc<str>,
 }
@@ -43,14 +44,20 @@ impl MaskField {
             part,
             fields: FieldSet::new(part, config.fields.0, Presence::Optional),
             found: Found::new(),
+            edits: EditBuffer::new(),
             replacement: config.replacement.map(|text| text.0),
             connector: context.connector.clone(),
         })
     }
 }
 
-/// The value that stands for any other of the same type.
-fn empty(slot: &Slot, fields: &Fields, bytes: &[u8]) -> Result<Edit, RecordError> {
+/// Puts in the value that stands for any other of the same type.
+fn empty(
+    slot: &Slot,
+    fields: &Fields,
+    bytes: &[u8],
+    edits: &mut Edits<'_>,
+) -> Result<(), RecordError> {
     let scalar = match slot.scalar(bytes) {
         Ok(Scalar::Null) => Scalar::Null,
         Ok(Scalar::Bool(_)) => Scalar::Bool(false),
@@ -60,25 +67,26 @@ fn empty(slot: &Slot, fields: &Fields, bytes: &[u8]) -> Result<Edit, RecordError
         Ok(Scalar::Str(_)) => {
             // Decimals are text here, and numbers in their schema.
             return slot
-                .replace(fields, &Scalar::Str(Cow::Borrowed("")))
+                .replace(fields, &Scalar::Str(Cow::Borrowed("")), edits)
                 .or_else(|error| {
-                    slot.replace(fields, &Scalar::Str(Cow::Borrowed("0")))
+                    slot.replace(fields, &Scalar::Str(Cow::Borrowed("0")), edits)
                         .map_err(|_| error)
                 })
                 .map_err(unfit);
         }
-        Err(_) => return slot.replace_json(fields, b"{}").map_err(unfit),
+        Err(_) => return slot.replace_json(fields, b"{}", edits).map_err(unfit),
     };
-    slot.replace(fields, &scalar).map_err(unfit)
+    slot.replace(fields, &scalar, edits).map_err(unfit)
 }
 
-fn replaced(
+fn replace(
     slot: &Slot,
     fields: &Fields,
     bytes: &[u8],
-    path: &FieldPath,
     replacement: &str,
-) -> Result<Edit, RecordError> {
+    edits: &mut Edits<'_>,
+) -> Result<(), RecordError> {
+    let path = &fields.paths()[slot.path()];
     let not_a_number = || {
         RecordError::field(format!(
             "field '{path}' is a number, and the configured replacement is not"
@@ -94,31 +102,7 @@ fn replaced(
             )));
         }
     };
-    slot.replace(fields, &scalar).map_err(unfit)
-}
-
-fn masks(
-    found: &Found,
-    fields: &Fields,
-    payload: &Payload,
-    replacement: Option<&str>,
-) -> Result<Vec<Edit>, RecordError> {
-    let bytes = payload.bytes();
-    found
-        .slots()
-        .iter()
-        .filter(|slot| !slot.is_null() && !slot.is_absent())
-        .map(|slot| match replacement {
-            None => empty(slot, fields, bytes),
-            Some(replacement) => replaced(
-                slot,
-                fields,
-                bytes,
-                &fields.paths()[slot.path()],
-                replacement,
-            ),
-        })
-        .collect()
+    slot.replace(fields, &scalar, edits).map_err(unfit)
 }
 
 impl Change for MaskField {
@@ -135,7 +119,15 @@ impl Change for MaskField {
             })?
             .fields;
         payload.find(fields, &mut self.found).map_err(unreadable)?;
-        let edits = masks(&self.found, fields, payload, self.replacement.as_deref())?;
+        let mut edits = self.edits.begin();
+        let slots = self.found.slots().iter();
+        for slot in slots.filter(|slot| !slot.is_null() && !slot.is_absent()) {
+            let bytes = payload.bytes();
+            match &self.replacement {
+                None => empty(slot, fields, bytes, &mut edits)?,
+                Some(replacement) => replace(slot, fields, bytes, replacement, &mut edits)?,
+            }
+        }
         payload.edit(&self.found, edits).map_err(unfit)
     }
 }

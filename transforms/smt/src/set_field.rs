@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use penstock_connect::{Config, Problem, Record, RecordError, Settings, choice, config};
-use penstock_formats::{FieldPath, Fields, Found, Scalar, ScalarKind};
+use penstock_formats::{EditBuffer, FieldPath, Fields, Found, Scalar, ScalarKind};
 
 use crate::each::{Change, unfit, unreadable};
 use crate::field_set::{FieldSet, Presence};
@@ -55,6 +55,7 @@ pub(crate) struct SetField {
     part: Part,
     fields: FieldSet,
     found: Found,
+    edits: EditBuffer,
     reading: Reading,
     text: String,
     literal: Option<Vec<u8>>,
@@ -67,6 +68,7 @@ impl SetField {
             part,
             fields: FieldSet::new(part, vec![config.field], Presence::Required),
             found: Found::new(),
+            edits: EditBuffer::new(),
             reading: config.reading,
             literal: json_literal(&config.value.0),
             text: config.value.0,
@@ -125,16 +127,14 @@ impl Change for SetField {
             )));
         }
         let value = new_value(fields, self.reading, &self.text, self.literal.as_deref())?;
-        let edits = self
-            .found
-            .slots()
-            .iter()
-            .map(|slot| match &value {
-                NewValue::Scalar(scalar) => slot.replace(fields, scalar),
-                NewValue::Json(literal) => slot.replace_json(fields, literal),
-            })
-            .collect::<Result<_, _>>()
+        let mut edits = self.edits.begin();
+        for slot in self.found.slots() {
+            match &value {
+                NewValue::Scalar(scalar) => slot.replace(fields, scalar, &mut edits),
+                NewValue::Json(literal) => slot.replace_json(fields, literal, &mut edits),
+            }
             .map_err(unfit)?;
+        }
         payload.edit(&self.found, edits).map_err(unfit)
     }
 }

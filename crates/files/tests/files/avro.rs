@@ -6,7 +6,7 @@ use std::sync::Arc;
 use apache_avro::types::Value;
 use penstock_connect::Header;
 use penstock_files::{Compression, Content, FileSpec, Format, Member};
-use penstock_formats::{Encoding, FieldPath, Fields, Found, Payload, Scalar, Schema};
+use penstock_formats::{EditBuffer, Encoding, FieldPath, Fields, Found, Payload, Scalar, Schema};
 
 use crate::support::*;
 
@@ -334,12 +334,12 @@ fn edits_that_wait_are_in_the_file() {
     let mut payload = event(&schema, 1);
     let mut found = Found::new();
     payload.find(&fields, &mut found).unwrap();
-    let edit = found
-        .first(0)
-        .unwrap()
-        .replace(&fields, &Scalar::Str("ciphertext, longer".into()))
-        .unwrap();
-    payload.edit(&found, vec![edit]).unwrap();
+    let mut buffer = EditBuffer::new();
+    let mut edits = buffer.begin();
+    let ciphertext = Scalar::Str("ciphertext, longer".into());
+    let slot = found.first(0).unwrap();
+    slot.replace(&fields, &ciphertext, &mut edits).unwrap();
+    payload.edit(&found, edits).unwrap();
     let (_, values) = read(&file(&FileSpec::new(Format::Avro), &[record(0, payload)]));
     let shown = format!("{values:?}");
     assert!(shown.contains("ciphertext, longer"), "{shown}");

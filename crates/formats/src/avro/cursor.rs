@@ -246,12 +246,6 @@ pub fn blocks<'a>(
 
 /// Appends an Avro `int` or `long`.
 pub(crate) fn write_long(value: i64, out: &mut Vec<u8>) {
-    let (bytes, length) = long_bytes(value);
-    out.extend_from_slice(&bytes[..length]);
-}
-
-/// An Avro `long` and how many bytes of it count.
-pub(crate) fn long_bytes(value: i64) -> ([u8; 10], usize) {
     let mut rest = ((value << 1) ^ (value >> 63)) as u64;
     let mut bytes = [0; 10];
     let mut length = 0;
@@ -261,7 +255,7 @@ pub(crate) fn long_bytes(value: i64) -> ([u8; 10], usize) {
         length += 1;
     }
     bytes[length] = rest as u8;
-    (bytes, length + 1)
+    out.extend_from_slice(&bytes[..=length]);
 }
 
 /// Appends a length-prefixed run of bytes.

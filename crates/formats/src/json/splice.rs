@@ -1,28 +1,29 @@
 //! Commas: members that go take one with them, members that come bring one.
 
-use crate::edit::{Edit, EditKind};
+use crate::edit::{Edit, EditKind, Edits};
 
 /// Turns removals and insertions, in a sorted list of edits, into replacements with the commas right.
 /// Neighbours that go together share the commas between them.
-pub(crate) fn settle_commas(json: &[u8], edits: &mut Vec<Edit>) {
-    if edits.iter().all(|edit| edit.kind == EditKind::Replace) {
+pub(crate) fn settle_commas(json: &[u8], edits: &mut Edits<'_>) {
+    let (list, bytes) = edits.parts();
+    if list.iter().all(|edit| edit.kind == EditKind::Replace) {
         return;
     }
-    let mut settled: Vec<Edit> = Vec::with_capacity(edits.len());
-    let mut rest = edits.drain(..).peekable();
+    let mut settled: Vec<Edit> = Vec::with_capacity(list.len());
+    let mut rest = list.drain(..).peekable();
     while let Some(edit) = rest.next() {
         if edit.kind == EditKind::Replace {
             settled.push(edit);
             continue;
         }
-        let mut group = Group::new(edit);
+        let mut group = Group::new(edit, bytes);
         while let Some(next) = rest.next_if(|next| group.takes(json, next)) {
-            group.add(next);
+            group.add(next, bytes);
         }
-        settled.push(group.settle(json));
+        settled.push(group.settle(json, bytes));
     }
     drop(rest);
-    *edits = settled;
+    *list = settled;
 }
 
 /// Removals with nothing but commas between them, and the insertions right behind.
@@ -33,9 +34,10 @@ struct Group {
 }
 
 impl Group {
-    fn new(first: Edit) -> Self {
+    /// What the group puts in goes behind all new bytes.
+    fn new(first: Edit, bytes: &mut Vec<u8>) -> Self {
         let empty = Edit {
-            bytes: Vec::new(),
+            new: bytes.len()..bytes.len(),
             kind: EditKind::Replace,
             ..first.clone()
         };
@@ -44,7 +46,7 @@ impl Group {
             removes: false,
             inserts: false,
         };
-        group.add(first);
+        group.add(first, bytes);
         group
     }
 
@@ -61,21 +63,22 @@ impl Group {
             && (next.kind == EditKind::Remove || self.inserts || self.removes)
     }
 
-    fn add(&mut self, next: Edit) {
+    fn add(&mut self, next: Edit, bytes: &mut Vec<u8>) {
         self.edit.range.end = next.range.end;
         match next.kind {
             EditKind::Insert => {
                 if self.inserts {
-                    self.edit.bytes.push(b',');
+                    bytes.push(b',');
                 }
                 self.inserts = true;
-                self.edit.bytes.extend_from_slice(&next.bytes);
+                bytes.extend_from_within(next.new);
+                self.edit.new.end = bytes.len();
             }
             _ => self.removes = true,
         }
     }
 
-    fn settle(mut self, json: &[u8]) -> Edit {
+    fn settle(mut self, json: &[u8], bytes: &mut Vec<u8>) -> Edit {
         let range = &mut self.edit.range;
         let before = json[..range.start].trim_ascii_end();
         let after = json[range.end..].trim_ascii_start();
@@ -83,7 +86,8 @@ impl Group {
         if self.inserts {
             // An insertion stands before the closing brace: a comma parts it from what is left of it.
             if !matches!(left, Some(b'{' | b',')) {
-                self.edit.bytes.insert(0, b',');
+                bytes.insert(self.edit.new.start, b',');
+                self.edit.new.end += 1;
             }
         } else if right == Some(&b',') {
             range.end = json.len() - after.len() + 1;

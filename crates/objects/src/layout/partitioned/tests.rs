@@ -222,10 +222,11 @@ fn edits_of_transforms_show_in_paths() {
     let value = record.value.as_mut().unwrap();
     value.find(&reader, &mut found).unwrap();
     let slot = found.first(0).unwrap();
-    let edit = slot
-        .replace(&reader, &Scalar::Str("hidden".into()))
+    let mut buffer = penstock_formats::EditBuffer::new();
+    let mut edits = buffer.begin();
+    slot.replace(&reader, &Scalar::Str("hidden".into()), &mut edits)
         .unwrap();
-    value.edit(&found, vec![edit]).unwrap();
+    value.edit(&found, edits).unwrap();
     let names = Names {
         fields: fields(&["country"]),
         ..names()
