@@ -8,6 +8,12 @@ use penstock_formats::Found;
 use crate::program::Program;
 use crate::resolver::Resolver;
 
+#[allow(
+    clippy::vec_box,
+    reason = "payloads carry them in their boxes, which are passed round, too"
+)]
+type Buffers = Vec<Box<Found>>;
+
 /// What a walk over each event of a batch found. Reused from batch to batch to save allocations.
 #[derive(Default)]
 pub struct EventBatch {
@@ -15,7 +21,7 @@ pub struct EventBatch {
     /// `None`: handed over.
     found: Vec<Option<Box<Found>>>,
     /// Handed over by a transform before, and of no more use here.
-    used: Vec<Box<Found>>,
+    used: Buffers,
 }
 
 impl EventBatch {
@@ -82,16 +88,16 @@ impl EventBatch {
 /// What was found in events that are done, for transforms that hand theirs over: one that checks events
 /// and one that encrypts them pass the same ones round, batch after batch.
 #[derive(Debug, Default)]
-pub(crate) struct SpareFound(Mutex<Vec<Box<Found>>>);
+pub(crate) struct SpareFound(Mutex<Buffers>);
 
 impl SpareFound {
     /// As much as batches may have under way; what is more is not kept.
     const MOST: usize = 10_000;
 
     /// Takes in what was used, and gives out up to `count`.
-    fn exchange(&self, used: &mut Vec<Box<Found>>, count: usize) -> Vec<Box<Found>> {
+    fn exchange(&self, used: &mut Buffers, count: usize) -> Buffers {
         if used.is_empty() && count == 0 {
-            return Vec::new();
+            return Buffers::new();
         }
         let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let room = Self::MOST.saturating_sub(spare.len());

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
+use smallvec::SmallVec;
 
 use crate::data_key::{DataKey, KeyLookup};
 use crate::link::KeyLink;
@@ -14,13 +15,21 @@ use crate::local_store::Folded;
 #[derive(PartialEq, Eq, Hash)]
 struct Owner {
     stream: Arc<str>,
-    value: Box<str>,
+    /// Most values lie in the entry itself, which saves a way to memory.
+    value: SmallVec<[u8; 40]>,
 }
 
 #[derive(Hash)]
 struct OwnerRef<'a> {
     stream: &'a str,
-    value: &'a str,
+    value: &'a [u8],
+}
+
+impl<'a> OwnerRef<'a> {
+    fn new(stream: &'a str, value: &'a str) -> Self {
+        let value = value.as_bytes();
+        Self { stream, value }
+    }
 }
 
 impl Equivalent<Owner> for OwnerRef<'_> {
@@ -60,7 +69,7 @@ impl Caches {
     }
 
     pub(crate) fn current(&self, stream: &str, value: &str) -> Option<Arc<DataKey>> {
-        self.currents.get(&OwnerRef { stream, value })
+        self.currents.get(&OwnerRef::new(stream, value))
     }
 
     pub(crate) fn by_link(&self, link: KeyLink) -> Option<KeyLookup> {
@@ -76,11 +85,11 @@ impl Caches {
     ) {
         let owner = Owner {
             stream: self.stream(stream),
-            value: value.into(),
+            value: SmallVec::from_slice(value.as_bytes()),
         };
         self.currents.insert(owner, key.clone());
         if self.ticket().0 != ticket.0 {
-            self.currents.remove(&OwnerRef { stream, value });
+            self.currents.remove(&OwnerRef::new(stream, value));
         }
         self.put_link(ticket, key.link, KeyLookup::Usable(key.clone()));
     }

@@ -28,7 +28,7 @@ pub(super) fn run(env: &TaskEnv, mut sink: Box<dyn Sink>) -> Result<(), Error> {
     env.status.set(State::Running, None);
     let mut last_look: Option<Instant> = None;
     while !env.stopping() {
-        if last_look.is_none_or(|at| at.elapsed() > super::sink::LOOK) {
+        if last_look.is_none_or(|at| at.elapsed() > super::lag::LOOK) {
             let first = last_look.is_none();
             last_look = Some(Instant::now());
             look(env, reader.as_mut(), sink.as_mut(), &mut known, first)?;

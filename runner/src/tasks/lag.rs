@@ -9,7 +9,7 @@ use penstock_broker::{Consumer, TopicPartition, TopicPartitionOffset};
 use super::TaskEnv;
 
 /// How often lag is measured and `topics.regex` looked at again.
-const LOOK: Duration = Duration::from_secs(2);
+pub(super) const LOOK: Duration = Duration::from_secs(2);
 
 /// The first look after partitions have come or gone: nobody knows their lag before.
 const FIRST_LOOK: Duration = Duration::from_millis(250);
