@@ -80,6 +80,21 @@ async fn a_bucket_that_can_be_written_passes_the_check_and_nothing_is_left_in_it
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_store_at_an_ip_address_has_its_buckets_in_paths_though_hosts_were_to_name_them() {
+    let lake = Bucket::s3().await;
+    let by_host = S3 {
+        path_style: Some(false),
+        ..s3(&lake)
+    };
+    assert!(lake.endpoint().starts_with("http://127.0.0.1:"));
+    let store = by_host.store().unwrap();
+    store.check("").await.unwrap();
+    let name = Path::from("a/b");
+    store.objects().put(&name, "x".into()).await.unwrap();
+    assert_eq!(lake.get("a/b").await, "x");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_with_a_bucket_is_said_before_the_first_record() {
     let (lake, ocean, sky) = (
         Bucket::s3().await,

@@ -31,7 +31,7 @@ config! {
         "s3.region" => region: Option<String>,
         /// Address of the store, where it is not AWS.
         "store.url" => endpoint: Option<String>,
-        /// Whether the bucket stands in the path of addresses, not in the host's name.
+        /// Whether the bucket stands in the path of addresses, not in the host's name. It does whatever this says where `store.url` is an IP address.
         "s3.path.style.access.enabled" => path_style: bool = "true",
         /// Whether to use the accelerated endpoint of AWS.
         "s3.wan.mode" => accelerated: bool = "false",

@@ -131,9 +131,16 @@ fn host(address: &str) -> &str {
     }
 }
 
+/// Whether a URL names its host by an IP address: a host whose last part is a number can be nothing else.
+pub(super) fn is_ip_address(url: &str) -> bool {
+    let host = host(url);
+    let last = host.rsplit('.').next().unwrap_or(host);
+    host.contains(':') || last.parse::<u32>().is_ok()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::host;
+    use super::{host, is_ip_address};
 
     #[test]
     fn hosts_are_told_from_what_stands_around_them() {
@@ -144,6 +151,21 @@ mod tests {
             ("metadata.google.internal", "metadata.google.internal"),
         ] {
             assert_eq!(host(address), expected);
+        }
+    }
+
+    #[test]
+    fn addresses_are_told_from_names() {
+        for (url, expected) in [
+            ("http://127.0.0.1:9000", true),
+            ("https://10.1.2.3/", true),
+            ("http://127.1", true),
+            ("http://[::1]:9000", true),
+            ("http://minio:9000", false),
+            ("https://s3.eu-west-1.amazonaws.com", false),
+            ("http://10.minio.internal:9000", false),
+        ] {
+            assert_eq!(is_ip_address(url), expected, "{url}");
         }
     }
 }

@@ -16,8 +16,16 @@ pub(super) struct Identity {
     pub(super) origin: String,
     /// The region that a profile names, whoever writes.
     pub(super) region: Option<String>,
-    /// Whether it is had from a service that speaks plain HTTP.
-    pub(super) plain_http: bool,
+}
+
+impl Identity {
+    /// Whether it is had from a token service that speaks plain HTTP.
+    pub(super) fn asks_in_plain_http(&self) -> bool {
+        let service = self
+            .builder
+            .get_config_value(&AmazonS3ConfigKey::StsEndpoint);
+        service.is_some_and(|url| url.starts_with("http://"))
+    }
 }
 
 /// Looks at the environment and at profiles. Nothing is sent yet.
@@ -27,7 +35,6 @@ pub(super) fn find() -> Result<Identity, Error> {
             builder,
             origin: origin.to_owned(),
             region: None,
-            plain_http: false,
         })
     };
     if variable("AWS_ACCESS_KEY_ID").is_some() {
@@ -36,18 +43,7 @@ pub(super) fn find() -> Result<Identity, Error> {
     if variable("AWS_WEB_IDENTITY_TOKEN_FILE").is_some() {
         let role = variable("AWS_ROLE_ARN")
             .ok_or_else(|| missing("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN"))?;
-        let service = token_service();
-        let plain_http = service
-            .as_deref()
-            .is_some_and(|url| url.starts_with("http://"));
-        let identity = found(
-            web_identity(service),
-            &format!("the web identity for {role}"),
-        )?;
-        return Ok(Identity {
-            plain_http,
-            ..identity
-        });
+        return found(web_identity(), &format!("the web identity for {role}"));
     }
     let mut region = None;
     if let Some(profile) = Profile::find()? {
@@ -58,7 +54,6 @@ pub(super) fn find() -> Result<Identity, Error> {
                 builder: environment().with_credentials(provider),
                 origin,
                 region,
-                plain_http: false,
             });
         }
     }
@@ -67,7 +62,6 @@ pub(super) fn find() -> Result<Identity, Error> {
         builder,
         origin: origin.to_owned(),
         region,
-        plain_http: false,
     })
 }
 
@@ -98,20 +92,17 @@ fn role() -> Result<(AmazonS3Builder, &'static str), Error> {
     Ok((builder, "the machine's role"))
 }
 
-/// The security token service of one's own, if the environment gives its address.
-fn token_service() -> Option<String> {
-    variable("AWS_ENDPOINT_URL_STS").or_else(|| variable("AWS_ENDPOINT_URL"))
-}
-
-/// A web identity is exchanged for keys at the security token service: that of AWS, or this one.
-fn web_identity(service: Option<String>) -> AmazonS3Builder {
-    match service {
+/// A web identity is exchanged for keys at the security token service: that of AWS, or the one whose
+/// address the environment gives.
+fn web_identity() -> AmazonS3Builder {
+    match variable("AWS_ENDPOINT_URL_STS").or_else(|| variable("AWS_ENDPOINT_URL")) {
         Some(url) => environment().with_config(AmazonS3ConfigKey::StsEndpoint, url),
         None => environment(),
     }
 }
 
-/// What the environment sets. What is empty there is not set.
+/// What the environment sets, but for the token service, which a web identity alone asks. What is empty
+/// there is not set.
 fn environment() -> AmazonS3Builder {
     env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -120,8 +111,8 @@ fn environment() -> AmazonS3Builder {
             .to_ascii_lowercase()
             .parse()
         {
+            Ok(AmazonS3ConfigKey::StsEndpoint) | Err(_) => builder,
             Ok(key) => builder.with_config(key, value),
-            Err(_) => builder,
         })
 }
 

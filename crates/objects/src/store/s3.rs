@@ -23,7 +23,7 @@ pub struct S3 {
     /// `AWS_ENDPOINT_URL`.
     pub endpoint: Option<String>,
     /// Whether the bucket stands in the path (`host/bucket/name`) or in the host's name. `None`: in the
-    /// path where there is an endpoint.
+    /// path where there is an endpoint. Before an IP address no name can stand, whatever this says.
     pub path_style: Option<bool>,
     /// Who writes.
     pub credentials: S3Credentials,
@@ -83,12 +83,13 @@ impl S3 {
     /// A client for the bucket. Nothing is sent yet.
     pub fn store(&self) -> Result<Store, Error> {
         let name = format!("s3://{}", self.bucket);
+        let identity = self.identity()?;
+        let plain_http = identity.asks_in_plain_http();
         let Identity {
             builder,
             origin,
             region: profile_region,
-            plain_http,
-        } = self.identity()?;
+        } = identity;
         let region = self
             .region
             .clone()
@@ -100,7 +101,8 @@ impl S3 {
             .clone()
             .or_else(|| variable("AWS_ENDPOINT_URL_S3"))
             .or_else(|| variable("AWS_ENDPOINT_URL"));
-        let path_style = self.path_style.unwrap_or(endpoint.is_some());
+        let path_style = self.path_style.unwrap_or(endpoint.is_some())
+            || endpoint.as_deref().is_some_and(client::is_ip_address);
         let mut builder = builder
             .with_bucket_name(&self.bucket)
             .with_region(region.as_deref().unwrap_or(self.default_region))
@@ -149,7 +151,6 @@ impl S3 {
             builder,
             origin: origin.to_owned(),
             region: None,
-            plain_http: false,
         })
     }
 
