@@ -3,8 +3,7 @@
 //! <https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html>,
 //! <https://cloud.google.com/compute/docs/access/authenticate-workloads>.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::State as Shared;
@@ -14,6 +13,7 @@ use axum::{Json, Router};
 use chrono::{SecondsFormat, Utc};
 use serde_json::{Value, json};
 
+use super::given::Given;
 use super::{Served, TemporaryKeys};
 use crate::Bucket;
 use crate::faults::Guard;
@@ -37,17 +37,9 @@ struct State {
     server: String,
     id: String,
     secret: String,
-    lifetime: Duration,
     /// Those given last.
     current: tokio::sync::Mutex<Option<(TemporaryKeys, Instant)>>,
-    given: Mutex<HashMap<String, Given>>,
-}
-
-/// What became of an access key or token.
-#[derive(Debug)]
-struct Given {
-    until: Instant,
-    used: bool,
+    given: Given,
 }
 
 impl Machine {
@@ -67,9 +59,8 @@ impl Machine {
             server: bucket.endpoint().to_owned(),
             id: value(0),
             secret: value(1),
-            lifetime,
             current: tokio::sync::Mutex::default(),
-            given: Mutex::default(),
+            given: Given::lasting(lifetime),
         });
         let roles = "/latest/meta-data/iam/security-credentials/";
         let router = Router::new()
@@ -95,56 +86,26 @@ impl Machine {
     /// Keeps out whoever comes with what has run out, as stores do, and takes note of what is used.
     #[must_use]
     pub fn guard(&self) -> Guard {
-        let state = self.state.clone();
-        Box::new(move |headers| state.admit(headers))
+        self.state.given.guard()
     }
 
     /// How many of the keys and tokens that were given have been used.
     #[must_use]
     pub fn used(&self) -> usize {
-        let given = self.state.given();
-        given.values().filter(|given| given.used).count()
+        self.state.given.used()
     }
 }
 
 impl State {
-    fn given(&self) -> MutexGuard<'_, HashMap<String, Given>> {
-        self.given.lock().expect("no holder of this lock panics")
-    }
-
-    fn admit(&self, headers: &HeaderMap) -> Result<(), (u16, &'static str)> {
-        let shown = headers.get("authorization").and_then(|it| it.to_str().ok());
-        let shown = shown.unwrap_or_default();
-        let name = match shown.split_once("Credential=") {
-            Some((_, rest)) => rest.split('/').next().unwrap_or_default(),
-            None => shown.strip_prefix("Bearer ").unwrap_or_default(),
-        };
-        match self.given().get_mut(name) {
-            None => Err((401, "InvalidAccessKeyId")),
-            Some(given) if given.until < Instant::now() => Err((400, "ExpiredToken")),
-            Some(given) => {
-                given.used = true;
-                Ok(())
-            }
-        }
-    }
-
-    fn note(&self, name: &str) -> Instant {
-        let until = Instant::now() + self.lifetime;
-        let given = Given { until, used: false };
-        self.given().insert(name.to_owned(), given);
-        until
-    }
-
     /// The same keys until half of their time is over.
     async fn keys(&self) -> Json<Value> {
         let mut current = self.current.lock().await;
-        let fresh = |until: Instant| until > Instant::now() + self.lifetime / 2;
+        let fresh = |until: Instant| until > Instant::now() + self.given.lifetime() / 2;
         let (keys, until) = match current.take().filter(|(_, until)| fresh(*until)) {
             Some(current) => current,
             None => {
                 let keys = TemporaryKeys::ask(&self.server, &self.id, &self.secret).await;
-                let until = self.note(&keys.id);
+                let until = self.given.note(&keys.id);
                 (keys, until)
             }
         };
@@ -194,10 +155,10 @@ async fn google_token(
 ) -> Result<Json<Value>, StatusCode> {
     shows(&headers, "metadata-flavor", "Google")?;
     let token = uuid::Uuid::new_v4().to_string();
-    state.note(&token);
+    state.given.note(&token);
     Ok(Json(json!({
         "access_token": token,
-        "expires_in": state.lifetime.as_secs(),
+        "expires_in": state.given.lifetime().as_secs(),
         "token_type": "Bearer",
     })))
 }

@@ -1,15 +1,18 @@
 //! Those who say who a program is: an OpenID provider, a security token service, and the services that
 //! machines and containers ask for credentials of their own.
 
+mod given;
 mod machine;
 mod openid;
 mod signer;
 mod sts;
+mod token_service;
 
 pub use machine::{CONTAINER_TOKEN, Machine};
 pub use openid::OpenId;
 pub use signer::Signer;
 pub use sts::TemporaryKeys;
+pub use token_service::TokenService;
 
 use axum::Router;
 use tokio::net::TcpListener;

@@ -2,7 +2,7 @@
 
 use axum::routing::get;
 use axum::{Json, Router};
-use chrono::Utc;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
 use super::{Served, Signer};
@@ -59,13 +59,25 @@ impl OpenId {
     /// A token for the subject, to be shown to this audience within the hour.
     #[must_use]
     pub fn token(&self, subject: &str, audience: &str) -> String {
-        let now = Utc::now().timestamp();
+        self.token_of(subject, audience, Utc::now())
+    }
+
+    /// A token for the subject that has run out a minute ago.
+    #[must_use]
+    pub fn expired_token(&self, subject: &str, audience: &str) -> String {
+        let before = TimeDelta::hours(1) + TimeDelta::minutes(1);
+        self.token_of(subject, audience, Utc::now() - before)
+    }
+
+    /// A token for an hour from then on.
+    fn token_of(&self, subject: &str, audience: &str, issued: DateTime<Utc>) -> String {
+        let issued = issued.timestamp();
         self.signer.token(&json!({
             "iss": issuer(self.server.port),
             "sub": subject,
             "aud": audience,
-            "iat": now,
-            "exp": now + 3600,
+            "iat": issued,
+            "exp": issued + 3600,
         }))
     }
 }

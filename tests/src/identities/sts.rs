@@ -60,11 +60,9 @@ impl TemporaryKeys {
         let text = answer.text().await.expect("the answer is text");
         assert!(status.is_success(), "{status} {text}");
         let part = |name: &str| {
-            let rest = text.split_once(&format!("<{name}>"));
-            let value = rest.and_then(|(_, rest)| rest.split_once("</"));
+            let value = part(&text, name);
             value
                 .unwrap_or_else(|| panic!("no {name} in {text}"))
-                .0
                 .to_owned()
         };
         Self {
@@ -73,4 +71,10 @@ impl TemporaryKeys {
             token: part("SessionToken"),
         }
     }
+}
+
+/// What stands in the element of this name.
+pub(super) fn part<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = answer.split_once(&format!("<{name}>"))?;
+    Some(rest.split_once("</")?.0)
 }

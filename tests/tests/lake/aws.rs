@@ -1,11 +1,12 @@
 //! What AWS gives to programs instead of keys, each against a real S3 server, in the words of the page.
 
 use std::fs;
+use std::ops::Range;
 use std::time::Duration;
 
 use penstock_tests::events::{DEMO_SCHEMA, demo};
 use penstock_tests::faults::{FaultProxy, Operation};
-use penstock_tests::identities::{CONTAINER_TOKEN, Machine, OpenId, TemporaryKeys};
+use penstock_tests::identities::{CONTAINER_TOKEN, Machine, OpenId, TemporaryKeys, TokenService};
 use penstock_tests::readers::Reader;
 use penstock_tests::senders::{Senders, Sent};
 use penstock_tests::{Bucket, Deployment, Estate, eventually};
@@ -34,11 +35,11 @@ fn write(deployment: &Deployment, name: &str, text: &str) -> String {
     deployment.path().join(name).display().to_string()
 }
 
-/// Sends so many events, one after the other with this pause in between.
-async fn send(deployment: &Deployment, events: usize, pause: Duration) -> Sent {
+/// Sends events of these numbers, one after the other with this pause in between.
+async fn send(deployment: &Deployment, numbers: Range<usize>, pause: Duration) -> Sent {
     let gateway = deployment.gateway();
     let mut sent = Vec::new();
-    for number in 0..events {
+    for number in numbers {
         let mut event = demo("a session", &[2]);
         event["notSensitiveValue"] = number.to_string().into();
         let answer = gateway.send_json(DEMO_SCHEMA, &event).await;
@@ -57,7 +58,7 @@ async fn run(
     pause: Duration,
 ) {
     let worker = deployment.start_with(variables).await;
-    let sent = send(deployment, 200, pause).await;
+    let sent = send(deployment, 0..200, pause).await;
     every_event_once(bucket, "lines", Reader::JsonLines, &sent).await;
     assert!(worker.stop().success());
 }
@@ -72,14 +73,20 @@ async fn trouble(deployment: &Deployment, name: &str) -> String {
     .await
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_web_identity_is_exchanged_for_keys() {
-    let provider = OpenId::start().await;
+/// A bucket on a server of its own that lets in those for whom the provider vouches.
+async fn vouched_for(provider: &OpenId) -> ((Minio, RunDir), Bucket) {
     let dir = RunDir::create().unwrap();
     let minio = tokio::task::block_in_place(|| {
         Minio::start_with_openid(dir.path(), &provider.discovery()).unwrap()
     });
     let bucket = Bucket::on(&minio).await;
+    ((minio, dir), bucket)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_web_identity_is_exchanged_for_keys() {
+    let provider = OpenId::start().await;
+    let (_server, bucket) = vouched_for(&provider).await;
     let estate = Estate::embedded();
     let deployment = deploy(&estate);
     let token = provider.token("system:serviceaccount:lake:penstock", Minio::AUDIENCE);
@@ -111,6 +118,68 @@ async fn a_web_identity_is_exchanged_for_keys() {
     );
     assert_eq!(said, expected);
     assert!(!worker.output().contains(&stranger), "no token is shown");
+    assert!(worker.stop().success());
+}
+
+/// Puts a token in place of the one in the file, at once, as Kubernetes does.
+fn replace(deployment: &Deployment, token: &str) {
+    let new = write(deployment, "token.new", token);
+    fs::rename(new, deployment.path().join("token")).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_of_a_web_identity_are_renewed_with_the_token_that_stands_in_its_file_by_then() {
+    let provider = OpenId::start().await;
+    let (_server, bucket) = vouched_for(&provider).await;
+    let service = TokenService::before(&bucket, SHORT).await;
+    let guard = FaultProxy::guarded(bucket.endpoint(), service.guard()).await;
+    let estate = Estate::embedded();
+    let deployment = deploy(&estate);
+    let token = |subject| provider.token(subject, Minio::AUDIENCE);
+    let [first, second, fourth] = ["first", "second", "fourth"].map(token);
+    let third = provider.expired_token("third", Minio::AUDIENCE);
+    let file = write(&deployment, "token", &first);
+    let keys = format!(
+        "{REGION}\nrotate.records=10\nrotate.idle.ms=1000\nendpoint={}",
+        guard.url()
+    );
+    export_with(&deployment, &bucket, "lines", &keys);
+    let url = service.url();
+    let variables = guide::variables(
+        "a web identity",
+        &[
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", &file),
+            ("AWS_ROLE_ARN", Minio::ROLE),
+            ("AWS_ENDPOINT_URL_STS", &url),
+        ],
+    );
+    let worker = deployment.start_with(&variables).await;
+    let pause = SHORT * 2 / 100;
+    let mut sent = send(&deployment, 0..100, pause).await;
+    assert!(service.used() >= 3, "{} keys were used", service.used());
+    assert!(service.shown().iter().all(|shown| *shown == first));
+
+    replace(&deployment, &second);
+    sent.extend(send(&deployment, 100..200, pause).await);
+    let shown = service.shown();
+    let renewed = shown.iter().position(|shown| *shown == second).unwrap();
+    assert!(shown[renewed..].iter().all(|shown| *shown == second));
+
+    // Whoever renews the token is late: the export says so, and waits.
+    replace(&deployment, &third);
+    sent.extend(send(&deployment, 200..300, pause).await);
+    let said = trouble(&deployment, "lines").await;
+    let expected = format!(
+        "the token service does not take the web identity for {}: ",
+        Minio::ROLE
+    );
+    assert!(said.contains(&expected), "{said}");
+    replace(&deployment, &fourth);
+    every_event_once(&bucket, "lines", Reader::JsonLines, &sent).await;
+    assert!(service.shown().contains(&third) && service.shown().contains(&fourth));
+    for token in [first, second, third, fourth] {
+        assert!(!worker.output().contains(&token), "no token is shown");
+    }
     assert!(worker.stop().success());
 }
 

@@ -1,0 +1,100 @@
+//! A security token service that passes on what that of a store gives, and has it run out soon:
+//! <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html>.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::State as Shared;
+use axum::http::{StatusCode, Uri};
+use chrono::{SecondsFormat, Utc};
+use reqwest::Url;
+
+use super::Served;
+use super::given::Given;
+use super::sts::part;
+use crate::Bucket;
+use crate::faults::Guard;
+
+/// The service in front of one store's.
+#[derive(Debug)]
+pub struct TokenService {
+    server: Served,
+    state: Arc<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// The store with a service of its own.
+    server: String,
+    given: Given,
+    shown: Mutex<Vec<String>>,
+    http: reqwest::Client,
+}
+
+impl TokenService {
+    /// Starts a service before that of an S3 bucket's server, whose keys are good for `lifetime`.
+    ///
+    /// # Panics
+    /// When no port is free.
+    pub async fn before(bucket: &Bucket, lifetime: Duration) -> Self {
+        let state = Arc::new(State {
+            server: bucket.endpoint().to_owned(),
+            given: Given::lasting(lifetime),
+            shown: Mutex::default(),
+            http: reqwest::Client::new(),
+        });
+        let router = Router::new().fallback(exchange).with_state(state.clone());
+        let server = Served::start(Served::bind().await, router);
+        Self { server, state }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.server.port)
+    }
+
+    /// Keeps out whoever comes with keys that have run out, as stores do, and takes note of what is used.
+    #[must_use]
+    pub fn guard(&self) -> Guard {
+        self.state.given.guard()
+    }
+
+    /// How many of the keys that were given have been used.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.state.given.used()
+    }
+
+    /// The tokens that were shown to it, in their order.
+    ///
+    /// # Panics
+    /// When a request has panicked.
+    #[must_use]
+    pub fn shown(&self) -> Vec<String> {
+        let shown = self.state.shown.lock();
+        shown.expect("no holder of this lock panics").clone()
+    }
+}
+
+/// Exchanges a token for keys.
+async fn exchange(Shared(state): Shared<Arc<State>>, request: Uri) -> (StatusCode, String) {
+    let mut url = Url::parse(&state.server).expect("the store's address");
+    url.set_query(request.query());
+    let token = url.query_pairs().find(|(key, _)| key == "WebIdentityToken");
+    let token = token.map_or(String::new(), |(_, token)| token.into_owned());
+    let shown = state.shown.lock();
+    shown.expect("no holder of this lock panics").push(token);
+    let answer = state.http.post(url).body("").send().await;
+    let answer = answer.expect("the store's token service answers");
+    let status = answer.status();
+    let text = answer.text().await.expect("the answer is text");
+    let (Some(id), Some(expiration)) = (part(&text, "AccessKeyId"), part(&text, "Expiration"))
+    else {
+        return (status, text);
+    };
+    let left = state.given.note(id) - Instant::now();
+    let soon = (Utc::now() + left).to_rfc3339_opts(SecondsFormat::Millis, true);
+    (status, text.replace(expiration, &soon))
+}
