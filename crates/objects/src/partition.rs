@@ -230,6 +230,16 @@ impl<B> Partition<B> {
         self.next
     }
 
+    /// A record comes. If those before it were read again and it is not, files that the clock gave another
+    /// stamp than this one end before it.
+    pub(crate) fn reach(&mut self, offset: i64, stamp: &Arc<str>) {
+        let again = |offset| self.stamp_of(offset).is_some();
+        let behind = |next: i64| next <= offset && again(next - 1) && !again(offset);
+        if self.next.is_some_and(behind) {
+            self.end_where(|file| file.what.stamp != *stamp);
+        }
+    }
+
     /// Notes that a record came which goes into no file.
     pub(crate) fn pass(&mut self, offset: i64, rules: &Rules) {
         self.advance(offset, rules);

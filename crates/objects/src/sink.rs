@@ -190,6 +190,7 @@ impl ObjectSink {
             self.counters.taken_before.inc();
             return Ok(());
         }
+        held.books.reach(offset, &self.stamp);
         if record.value.is_none() && self.plan.nulls != NullValues::Write {
             held.books.pass(offset, rules);
             if self.plan.nulls == NullValues::Ignore {

@@ -162,7 +162,8 @@ async fn keys_of_a_web_identity_are_renewed_with_the_token_that_stands_in_its_fi
     replace(&deployment, &second);
     sent.extend(send(&deployment, 100..200, pause).await);
     let shown = service.shown();
-    let renewed = shown.iter().position(|shown| *shown == second).unwrap();
+    let renewed = shown.iter().position(|shown| *shown == second);
+    let renewed = renewed.expect("the token of the file is shown");
     assert!(shown[renewed..].iter().all(|shown| *shown == second));
 
     // Whoever renews the token is late: the export says so, and waits.

@@ -101,6 +101,8 @@ impl World {
 
     fn record(&mut self, offset: i64, copy: usize, key: &str, time: Option<i64>) {
         let (rules, now) = (self.rules, self.clock);
+        let stamp = self.stamp();
+        self.partition.reach(offset, &stamp);
         // A record that no file takes, every now and then.
         if offset % 13 == 5 {
             return self.partition.pass(offset, &rules);
@@ -114,7 +116,6 @@ impl World {
                 (file.what.key.clone(), rules.full(file.what.rows, length))
             }
             Place::New(named) => {
-                let stamp = self.stamp();
                 let stamp = self.partition.stamp_of(offset).cloned().unwrap_or(stamp);
                 let named =
                     named.unwrap_or_else(|| (format!("{key}/{stamp}/{offset}").into(), stamp));

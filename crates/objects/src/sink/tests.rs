@@ -483,6 +483,41 @@ async fn records_that_are_read_again_lie_under_the_hour_in_which_they_were_first
 }
 
 #[tokio::test]
+async fn records_behind_those_that_are_read_again_lie_under_the_hour_of_now() {
+    let (faulty, store) = faulty();
+    let mut plan = plan(store, Rotation::default());
+    plan.layout = Arc::new(ByKey { hours: true });
+    let mut bench = Bench::new(plan.clone(), Budget::unlimited());
+    bench.open().await;
+    for (clock, batch) in [
+        (0, vec![record(0, "a")]),
+        (20_000, vec![record(1, "a"), record(2, "b")]),
+    ] {
+        bench.clock.store(clock, Ordering::Relaxed);
+        bench.write(batch).await;
+        bench.flush(FlushReason::Tick).await.unwrap();
+    }
+    bench.kill(plan);
+    bench.clock.store(3_600_000, Ordering::Relaxed);
+    assert_eq!(bench.open().await, Some(0));
+    let records = ["a", "a", "b", "a", "a"];
+    let records = records.iter().zip(0..).map(|(key, at)| record(at, key));
+    bench.write(records.collect()).await;
+    bench.flush(FlushReason::End).await.unwrap();
+    let there = objects(&*faulty.memory).await;
+    assert_eq!(
+        names(&there),
+        [
+            "lake/a/0hdemo+0+0000.jsonl",
+            "lake/a/1hdemo+0+0003.jsonl",
+            "lake/b/0hdemo+0+0002.jsonl",
+        ]
+    );
+    assert_eq!(there["lake/a/0hdemo+0+0000.jsonl"], ["0", "1"]);
+    assert_eq!(there["lake/a/1hdemo+0+0003.jsonl"], ["3", "4"]);
+}
+
+#[tokio::test]
 async fn the_file_that_waited_longest_ends_when_too_many_are_open() {
     let (faulty, store) = faulty();
     let mut plan = plan(store, Rotation::default());
