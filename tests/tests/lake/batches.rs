@@ -113,19 +113,23 @@ on_both_brokers! {
         derived(&deployment, 60).await;
         assert!(worker.stop().success());
 
-        // Killed with events in an open file, and away until their interval is over.
+        // Killed with events in an open file, and away until their interval is over and others have come.
         write_exporters(&deployment, &with, &without);
         let worker = deployment.start().await;
         let between = (&worker, &[WITH, WITHOUT][..]);
         let (batch, last) = MOMENTS.send_between(&deployment, between, (60, 30), STAMPED).await;
         worker.kill();
-        MOMENTS.next(last).await;
+        remove_exporters(&deployment);
         let worker = deployment.start().await;
-        let buckets = [(&with, "demo-2/", 0), (&without, "lake/exports/", 40)];
         let end = batch + 50;
         send(&deployment, batch + 30..end).await;
+        derived(&deployment, end).await;
+        assert!(worker.stop().success());
+        write_exporters(&deployment, &with, &without);
+        MOMENTS.next(last).await;
+        let worker = deployment.start().await;
 
-        for (bucket, prefix, first) in buckets {
+        for (bucket, prefix, first) in [(&with, "demo-2/", 0), (&without, "lake/exports/", 40)] {
             let files = eventually("all events", async || {
                 let files = written(bucket).await;
                 let rows: usize = files.values().map(Vec::len).sum();
