@@ -1,6 +1,7 @@
 """Reads every file below the current folder and prints one JSON object a file.
 
-Usage: python -c SCRIPT FORMAT, where FORMAT says what the files are and who reads them.
+Usage: python -c SCRIPT FORMAT [SCHEMA], where FORMAT says what the files are and who reads them, and
+SCHEMA is that of Avro values which stand by themselves.
 """
 
 import base64
@@ -97,7 +98,20 @@ def avro(data, _path):
     return rows, {"codec": reader.codec, "schema": json.loads(reader.metadata["avro.schema"])}
 
 
+def avro_values(data, _path):
+    import fastavro
+
+    schema = fastavro.parse_schema(json.loads(sys.argv[2]))
+    stream, rows = io.BytesIO(data), []
+    while frame := stream.read(5):
+        assert len(frame) == 5 and frame[0] == 0, f"not the registry's framing: {frame}"
+        rows.append(fastavro.schemaless_reader(stream, schema, None))
+        assert stream.read(1) == b"\n", "no line break behind a value"
+    return rows, {}
+
+
 def comma_separated(data, _path):
+    csv.field_size_limit(len(data))
     return list(csv.DictReader(io.StringIO(data.decode(), newline=""), strict=True)), {}
 
 
@@ -146,6 +160,7 @@ def parquet_by_duckdb(_data, path):
 
 READERS = {
     "avro": avro,
+    "avro-values": avro_values,
     "csv": comma_separated,
     "json": json_array,
     "jsonl": json_lines,

@@ -51,8 +51,7 @@ pub fn demo(session: &str, consent_levels: &[i32]) -> Value {
 /// When the event does not fit the demo's schema.
 #[must_use]
 pub fn demo_avro(event: &Value) -> Vec<u8> {
-    let text = acceptance("demo/schemas/streammachine/demo/1.0.2.avsc");
-    let schema = Schema::parse_str(&text).expect("the demo's schema is Avro");
+    let schema = Schema::parse_str(&demo_schema()).expect("the demo's schema is Avro");
     let value = Avro::try_from(event.clone())
         .and_then(|value| value.resolve(&schema))
         .expect("the event fits");
@@ -60,6 +59,11 @@ pub fn demo_avro(event: &Value) -> Vec<u8> {
         .build()
         .and_then(|writer| writer.write_value_to_vec(value))
         .expect("the event can be encoded")
+}
+
+/// The text of the demo's schema.
+pub(crate) fn demo_schema() -> String {
+    acceptance("demo/schemas/streammachine/demo/1.0.2.avsc")
 }
 
 /// A page change of the published schema's own example, for one page of the wiki `example`.

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::events::demo_schema;
 use crate::python;
 
 const SCRIPT: &str = include_str!("../readers/rows.py");
@@ -15,6 +16,9 @@ const SCRIPT: &str = include_str!("../readers/rows.py");
 pub enum Reader {
     /// An Avro object container file, by fastavro.
     Avro,
+    /// Raw bytes: Avro values of the demo's schema as they lie in topics, in the registry's framing, with
+    /// a line break behind each, by fastavro.
+    AvroValues,
     /// Comma-separated values with a line of names, by Python's csv; every value is a text.
     Csv,
     /// A JSON array, by Python's json.
@@ -33,6 +37,7 @@ impl Reader {
     fn name(self) -> &'static str {
         match self {
             Self::Avro => "avro",
+            Self::AvroValues => "avro-values",
             Self::Csv => "csv",
             Self::Json => "json",
             Self::JsonLines => "jsonl",
@@ -65,7 +70,12 @@ pub struct FileRead {
 /// When a file is not what the reader expects; with its opinion.
 #[must_use]
 pub fn read(reader: Reader, folder: &Path) -> Vec<FileRead> {
-    let printed = python(SCRIPT, &[reader.name()], folder);
+    let schema = demo_schema();
+    let arguments: &[&str] = match reader {
+        Reader::AvroValues => &[reader.name(), &schema],
+        _ => &[reader.name()],
+    };
+    let printed = python(SCRIPT, arguments, folder);
     let files = printed.lines().map(serde_json::from_str);
     files
         .collect::<Result<_, _>>()
