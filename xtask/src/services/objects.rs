@@ -90,7 +90,8 @@ impl Minio {
             .envs(variables.iter().copied())
             .current_dir(dir);
         let mut process = spawn("MinIO", command, &dir.join("minio.log"))?;
-        process.wait_ready(READY_LIMIT, || answers(port, "/minio/health/ready"))?;
+        // Its `ready` says yes before buckets can be made.
+        process.wait_ready(READY_LIMIT, || answers(port, "/minio/health/cluster"))?;
         Ok(Self { port, process })
     }
 
