@@ -46,11 +46,11 @@ async fn large_files(bucket: Bucket, plan: Vec<Fault>) {
     let exports = export_each(&deployment, &bucket, &plan, &keys).await;
     let worker = deployment.start().await;
     let sent = send(&deployment.gateway(), FILES).await;
-    every_fault_was_met(&exports).await;
     for (format, _) in &exports {
         durable(&worker, format.name, FILES * IN_A_FILE).await;
         holds(&bucket, format.name, format.reader, &sent).await;
     }
+    every_fault_was_met(&exports).await;
     no_unfinished_uploads(&bucket).await;
     assert!(worker.stop().success());
 }

@@ -42,10 +42,10 @@ async fn small_files(bucket: Bucket) {
     let senders = Senders::start(&deployment.gateway(), 4);
     senders.acknowledge(800).await;
     let sent = senders.stop().await;
-    every_fault_was_met(&exports).await;
     for (format, _) in &exports {
         every_event_once(&bucket, format.name, format.reader, &sent).await;
     }
+    every_fault_was_met(&exports).await;
     assert!(worker.stop().success());
 }
 
