@@ -20,16 +20,19 @@ const AVRO: &str = "io.confluent.connect.avro.AvroConverter";
 const RAW: &str = "org.apache.kafka.connect.converters.ByteArrayConverter";
 
 pub(crate) const JSON_LINES: Format = of("jsonl", Reader::JsonLines, AVRO);
+pub(crate) const JSON_ARRAY: Format = of("json", Reader::Json, AVRO);
+pub(crate) const CSV: Format = of("csv", Reader::Csv, AVRO);
 pub(crate) const AVRO_CONTAINER: Format = of("avro", Reader::Avro, AVRO);
 pub(crate) const PARQUET: Format = of("parquet", Reader::Parquet, AVRO);
+pub(crate) const RAW_BYTES: Format = of("bytes", Reader::AvroValues, RAW);
 
 const FORMATS: [Format; 6] = [
     JSON_LINES,
-    of("json", Reader::Json, AVRO),
-    of("csv", Reader::Csv, AVRO),
+    JSON_ARRAY,
+    CSV,
     AVRO_CONTAINER,
     PARQUET,
-    of("bytes", Reader::AvroValues, RAW),
+    RAW_BYTES,
 ];
 
 const fn of(name: &'static str, reader: Reader, converter: &'static str) -> Format {

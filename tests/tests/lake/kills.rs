@@ -1,34 +1,37 @@
 //! Hard kills at any moment: the bucket holds every record once.
 
-use penstock_tests::readers::Reader;
 use penstock_tests::senders::Senders;
-use penstock_tests::{Bucket, Estate, on_both_brokers};
+use penstock_tests::{Bucket, Deployment, Estate, on_both_brokers};
 
-use crate::table::{every_event_once, export};
+use crate::formats::{AVRO_CONTAINER, CSV, Format, JSON_ARRAY, JSON_LINES, PARQUET, RAW_BYTES};
+use crate::table::every_event_once;
 
 /// Exports side by side: each format, each with paths or rotations of its own.
-const EXPORTS: [(&str, Reader, &str); 4] = [
+const EXPORTS: [(Format, &str); 6] = [
+    (JSON_LINES, "rotate.records=50\ncompression=zstd"),
     (
-        "lines",
-        Reader::JsonLines,
-        "rotate.records=50\ncompression=zstd",
+        JSON_ARRAY,
+        "rotate.bytes=20kb\npartition.by=consistentValue",
+    ),
+    (CSV, "rotate.records=70\ncompression=gzip"),
+    (
+        AVRO_CONTAINER,
+        "rotate.interval.ms=1000\ncompression=snappy",
     ),
     (
-        "json",
-        Reader::Json,
-        "format=json\nrotate.bytes=20kb\npartition.by=consistentValue",
+        PARQUET,
+        "rotate.records=120\ncompression=zstd\npartition.by=time\npath.format=HH-mm-ss\ntime.from=clock",
     ),
-    (
-        "avro",
-        Reader::Avro,
-        "format=avro\nrotate.interval.ms=1000\ncompression=snappy",
-    ),
-    (
-        "parquet",
-        Reader::Parquet,
-        "format=parquet\nrotate.records=120\ncompression=zstd\npartition.by=time\npath.format=HH-mm-ss\ntime.from=clock",
-    ),
+    (RAW_BYTES, "rotate.bytes=30kb"),
 ];
+
+fn export_all(deployment: &Deployment, bucket: &Bucket) {
+    for (format, keys) in EXPORTS {
+        // What is left at the end comes out when nothing more comes.
+        let keys = format!("{keys}\nrotate.idle.ms=1500");
+        format.export(deployment, bucket, bucket.endpoint(), format.name, &keys);
+    }
+}
 
 on_both_brokers! {
     async fn a_killed_worker_leaves_every_event_in_the_bucket_once(estate: Estate) {
@@ -36,11 +39,7 @@ on_both_brokers! {
         deployment.set("demo-2.properties", "consumer.override.session.timeout.ms", "6000");
         deployment.remove("files.properties");
         let bucket = Bucket::s3().await;
-        for (name, _, keys) in EXPORTS {
-            // What is left at the end comes out when nothing more comes.
-            let keys = format!("{keys}\nrotate.idle.ms=1500");
-            export(&deployment, &bucket, bucket.endpoint(), name, &keys);
-        }
+        export_all(&deployment, &bucket);
         let mut worker = deployment.start().await;
         let senders = Senders::start(&deployment.gateway(), 4);
         for events in [150, 400, 250] {
@@ -50,8 +49,8 @@ on_both_brokers! {
         }
         senders.acknowledge(200).await;
         let sent = senders.stop().await;
-        for (name, reader, _) in EXPORTS {
-            every_event_once(&bucket, name, reader, &sent).await;
+        for (format, _) in EXPORTS {
+            every_event_once(&bucket, format.name, format.reader, &sent).await;
         }
         assert!(bucket.unfinished().await.is_empty());
         assert!(worker.stop().success());
@@ -64,14 +63,7 @@ async fn a_broker_that_goes_away_leaves_every_event_in_the_bucket_once() {
     let deployment = estate.deploy("demo");
     deployment.remove("files.properties");
     let bucket = Bucket::s3().await;
-    let (name, reader, keys) = EXPORTS[0];
-    export(
-        &deployment,
-        &bucket,
-        bucket.endpoint(),
-        name,
-        &format!("{keys}\nrotate.idle.ms=1500"),
-    );
+    export_all(&deployment, &bucket);
     let worker = deployment.start().await;
     let senders = Senders::start(&deployment.gateway(), 4);
     for _ in 0..2 {
@@ -82,6 +74,8 @@ async fn a_broker_that_goes_away_leaves_every_event_in_the_bucket_once() {
     }
     senders.acknowledge(200).await;
     let sent = senders.stop().await;
-    every_event_once(&bucket, name, reader, &sent).await;
+    for (format, _) in EXPORTS {
+        every_event_once(&bucket, format.name, format.reader, &sent).await;
+    }
     assert!(worker.stop().success());
 }
