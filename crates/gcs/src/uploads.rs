@@ -85,6 +85,8 @@ impl MultipartStore for Bucket {
         parts: Vec<PartId>,
     ) -> Result<PutResult> {
         let session = self.0.sessions.find(path.as_ref(), id)?;
+        // Nothing can follow, whatever comes of it.
+        self.0.sessions.end(id);
         let turn = session.turn(parts.len()).await?;
         let mut progress = session.progress.lock().await;
         let rest = progress.finish();
@@ -115,7 +117,6 @@ impl MultipartStore for Bucket {
             )));
         }
         turn.done(parts.len());
-        self.0.sessions.end(id);
         Ok(resource.put())
     }
 

@@ -204,3 +204,19 @@ async fn a_part_that_fails_fails_those_behind_it() {
         .await
         .unwrap_err();
 }
+
+#[tokio::test]
+async fn an_upload_whose_end_failed_is_forgotten() {
+    let (bucket, _game) = play(vec![Move::Take, Move::Refuse(403)]).await;
+    let path = Path::from("o");
+    let id = bucket.create_multipart(&path).await.unwrap();
+    let part = bucket.put_part(&path, &id, 0, vec![1; 300_000].into());
+    let parts = vec![part.await.unwrap()];
+    let ended = bucket.complete_multipart(&path, &id, parts.clone()).await;
+    assert!(
+        matches!(ended, Err(Error::PermissionDenied { .. })),
+        "{ended:?}"
+    );
+    let again = bucket.complete_multipart(&path, &id, parts).await;
+    assert!(matches!(again, Err(Error::NotFound { .. })), "{again:?}");
+}
