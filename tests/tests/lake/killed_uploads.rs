@@ -3,12 +3,11 @@
 
 use penstock_tests::faults::Operation::{self, Abort, Complete, Part};
 use penstock_tests::faults::{Fault, FaultProxy, Seen};
-use penstock_tests::{Bucket, Estate, eventually};
+use penstock_tests::{Bucket, Deployment, Estate, eventually, on_both_brokers};
+use serde_json::Value;
 
 use crate::formats::{AVRO_CONTAINER, Format, JSON_LINES, PARQUET};
-use crate::large_events::{
-    IN_A_FILE, durable, first_offset, holds, no_unfinished_uploads, rotation, send,
-};
+use crate::large_events::{IN_A_FILE, durable, holds, no_unfinished_uploads, rotation, send};
 use crate::table::completed;
 
 const FILES: usize = 3;
@@ -20,8 +19,9 @@ const MET: usize = 1;
 struct Held {
     format: Format,
     at: Operation,
-    /// The store has done what it was asked for, and does not say so.
+    /// Whether the store has done what it was asked for, and does not say so.
     done: bool,
+    /// Requests that the store has answered before.
     passed: usize,
 }
 
@@ -47,12 +47,12 @@ const HELD: [Held; 3] = [
 ];
 
 impl Held {
-    fn fault(&self) -> Fault {
+    fn fault(&self, object: &str) -> Fault {
         let silence = match self.done {
             true => Fault::silence().once_done(),
             false => Fault::silence(),
         };
-        let fault = silence.on(self.at).naming(&first_offset(MET));
+        let fault = silence.on(self.at).naming(object);
         fault.after(self.passed).always()
     }
 
@@ -66,10 +66,10 @@ impl Held {
     }
 
     /// Waits until the store has a part, and has been asked for what it does not answer.
-    async fn stands_still(&self, proxy: &FaultProxy) {
-        let what = format!("an upload of {} that stands still", self.name());
+    async fn stands_still(&self, proxy: &FaultProxy, object: &str) {
+        let what = format!("an upload of {object} that stands still");
         eventually(&what, async || {
-            let met = met(proxy);
+            let met = requests(proxy, object);
             let arrived = |seen: &Seen| seen.operation == Part && done(seen);
             let is_held =
                 |seen: &Seen| seen.operation == self.at && seen.struck && done(seen) == self.done;
@@ -79,15 +79,11 @@ impl Held {
     }
 }
 
-/// The requests for the file that the kill meets.
-fn met(proxy: &FaultProxy) -> Vec<Seen> {
-    let name = first_offset(MET);
-    let is_met = |seen: &Seen| {
-        seen.object
-            .as_ref()
-            .is_some_and(|object| object.contains(&name))
-    };
-    proxy.seen().into_iter().filter(is_met).collect()
+/// The requests for an object.
+fn requests(proxy: &FaultProxy, object: &str) -> Vec<Seen> {
+    let mut seen = proxy.seen();
+    seen.retain(|seen| seen.object.as_deref() == Some(object));
+    seen
 }
 
 /// The store has done what was asked.
@@ -95,15 +91,20 @@ fn done(seen: &Seen) -> bool {
     seen.status.is_some_and(|status| status < 400)
 }
 
-/// `gives_up`: the store has uploads that somebody has to give up.
-async fn killed_uploads(bucket: Bucket, gives_up: bool) {
-    let estate = Estate::embedded();
-    let deployment = estate.deploy("demo");
-    deployment.remove("files.properties");
+/// An export that is killed, and the names of its twin's files and of its own.
+struct Export {
+    held: &'static Held,
+    proxy: FaultProxy,
+    calm: Vec<String>,
+    names: Vec<String>,
+}
+
+/// Fills the topic, and exports it without disturbance.
+async fn run_calmly(deployment: &Deployment, bucket: &Bucket) -> Vec<Value> {
     for held in &HELD {
         let (endpoint, calm) = (bucket.endpoint(), held.calm());
-        held.format
-            .export(&deployment, &bucket, endpoint, &calm, &rotation());
+        let format = held.format;
+        format.export(deployment, bucket, endpoint, &calm, &rotation());
     }
     let worker = deployment.start().await;
     let sent = send(&deployment.gateway(), FILES).await;
@@ -111,59 +112,83 @@ async fn killed_uploads(bucket: Bucket, gives_up: bool) {
         durable(&worker, &held.calm(), FILES * IN_A_FILE).await;
     }
     assert!(worker.stop().success());
+    sent
+}
 
-    let mut proxies = Vec::new();
+/// Exports the topic once more, and kills the worker when all uploads stand still.
+async fn kill_in_the_middle(deployment: &Deployment, bucket: &Bucket) -> Vec<Export> {
+    let mut exports = Vec::new();
     for held in &HELD {
+        let calm = bucket.names(&format!("{}/", held.calm())).await;
+        let names: Vec<String> = calm
+            .iter()
+            .map(|name| name.replacen("calm-", "", 1))
+            .collect();
         let proxy = FaultProxy::to(bucket.endpoint()).await;
-        proxy.plan([held.fault()]);
+        proxy.plan([held.fault(&names[MET])]);
         let keys = format!("{}\nread.until=end", rotation());
-        held.format
-            .export(&deployment, &bucket, proxy.url(), held.name(), &keys);
-        proxies.push(proxy);
+        let format = held.format;
+        format.export(deployment, bucket, proxy.url(), held.name(), &keys);
+        exports.push(Export {
+            held,
+            proxy,
+            calm,
+            names,
+        });
     }
     let worker = deployment.start().await;
-    for (held, proxy) in HELD.iter().zip(&proxies) {
-        held.stands_still(proxy).await;
+    for export in &exports {
+        let met = &export.names[MET];
+        export.held.stands_still(&export.proxy, met).await;
     }
     worker.kill();
-    for (held, proxy) in HELD.iter().zip(&proxies) {
-        let there = bucket.names(&format!("{}/", held.name())).await;
-        let appeared = there.iter().any(|name| name.contains(&first_offset(MET)));
-        assert_eq!(appeared, held.done, "{there:?}");
-        proxy.heal();
+    for export in &exports {
+        let there = bucket.names(&format!("{}/", export.held.name())).await;
+        let appeared = there.contains(&export.names[MET]);
+        assert_eq!(appeared, export.held.done, "{there:?}");
+        export.proxy.heal();
     }
+    exports
+}
 
+/// `gives_up`: the store has uploads that somebody has to give up.
+async fn killed_uploads(estate: Estate, bucket: Bucket, gives_up: bool) {
+    let deployment = estate.deploy("demo");
+    deployment.remove("files.properties");
+    let sent = run_calmly(&deployment, &bucket).await;
+    let exports = kill_in_the_middle(&deployment, &bucket).await;
     let worker = deployment.start().await;
-    for (held, proxy) in HELD.iter().zip(&proxies) {
-        let name = held.name();
+    for export in &exports {
+        let name = export.held.name();
         completed(&worker, name).await;
-        holds(&bucket, name, held.format.reader, &sent).await;
-        let calm = bucket.names(&format!("{}/", held.calm())).await;
-        let names = bucket.names(&format!("{name}/")).await;
-        let twins: Vec<String> = names.iter().map(|name| format!("calm-{name}")).collect();
-        assert_eq!(twins, calm);
-        for (name, calm) in names.iter().zip(&calm) {
+        holds(&bucket, name, export.held.format.reader, &sent).await;
+        let there = bucket.names(&format!("{name}/")).await;
+        assert_eq!(there, export.names);
+        for (name, calm) in there.iter().zip(&export.calm) {
             assert!(bucket.get(name).await == bucket.get(calm).await, "{name}");
         }
-        let given_up = |seen: &Seen| seen.operation == Abort && seen.status.is_some();
-        assert_eq!(met(proxy).iter().any(given_up), gives_up, "{name}");
+        let given_up = requests(&export.proxy, &export.names[MET])
+            .iter()
+            .any(|seen| seen.operation == Abort && seen.status.is_some());
+        assert_eq!(given_up, gives_up, "{name}");
     }
     no_unfinished_uploads(&bucket).await;
     assert!(worker.stop().success());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_kill_in_the_middle_of_uploads_to_s3_leaves_the_files_of_an_undisturbed_run() {
-    killed_uploads(Bucket::s3().await, true).await;
+on_both_brokers! {
+    async fn a_kill_in_the_middle_of_uploads_to_s3_leaves_the_files_of_an_undisturbed_run(estate: Estate) {
+        killed_uploads(estate, Bucket::s3().await, true).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_in_the_middle_of_uploads_to_gcs_leaves_the_files_of_an_undisturbed_run() {
-    killed_uploads(Bucket::gcs().await, true).await;
+    killed_uploads(Estate::embedded(), Bucket::gcs().await, true).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_in_the_middle_of_uploads_to_azure_leaves_the_files_of_an_undisturbed_run() {
     // Azure forgets the blocks of an object that nobody has made of them.
-    killed_uploads(Bucket::azure().await, false).await;
+    killed_uploads(Estate::embedded(), Bucket::azure().await, false).await;
 }

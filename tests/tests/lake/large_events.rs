@@ -15,11 +15,6 @@ pub(crate) fn rotation() -> String {
     format!("rotate.records={IN_A_FILE}")
 }
 
-/// What stands in the name of an export's file for the offset of its first record.
-pub(crate) fn first_offset(file: usize) -> String {
-    format!("+{:010}.", file * IN_A_FILE)
-}
-
 /// Sends events of 400 kB for so many files. All of them come to one partition.
 pub(crate) async fn send(gateway: &Gateway, files: usize) -> Vec<Value> {
     let mut sent = Vec::new();

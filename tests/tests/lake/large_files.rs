@@ -8,11 +8,15 @@ use penstock_tests::faults::Operation::{self, Complete, Create, Part};
 use penstock_tests::{Bucket, Estate};
 
 use crate::formats::{every_fault_was_met, export_each};
-use crate::large_events::{
-    IN_A_FILE, durable, first_offset, holds, no_unfinished_uploads, rotation, send,
-};
+use crate::large_events::{IN_A_FILE, durable, holds, no_unfinished_uploads, rotation, send};
 
 const FILES: usize = 4;
+
+/// What stands in the name of an export's file for the offset of its first record: those of the embedded
+/// log have no gaps.
+fn first_offset(file: usize) -> String {
+    format!("+{:010}.", file * IN_A_FILE)
+}
 
 /// What the requests of an export's files meet: `steps` are not done, with all that a store can say or
 /// not say then; of `lost` ones, which are done, the answer is lost. Each file meets something else, and
