@@ -23,6 +23,9 @@ const IDLE_FLUSH: Duration = Duration::from_millis(100);
 /// Flushes are this far apart while the sink asks for them.
 const ASKED_FLUSH: Duration = Duration::from_millis(50);
 
+/// Flushes are this far apart when nothing is left to be read: they take nothing from reading then.
+const LAST_FLUSH: Duration = Duration::from_millis(10);
+
 /// Flushes are this far apart while the sink has no room.
 const ROOM_FLUSH: Duration = Duration::from_millis(10);
 
@@ -184,6 +187,12 @@ impl<'a> SinkTask<'a> {
         }
     }
 
+    /// Whether nothing is left to be read.
+    fn has_read_all(&self) -> bool {
+        let until = self.until_end.as_ref();
+        until.is_some_and(|until| until.open(self.consumer.as_ref()).is_empty())
+    }
+
     /// Stops reading while the sink has no room.
     fn pause_or_resume(&mut self) -> Result<(), Error> {
         self.full_since = match self.sink.need() {
@@ -218,10 +227,12 @@ impl<'a> SinkTask<'a> {
         if !self.paused && !self.waiting.is_empty() {
             return Ok(Polled::Messages(std::mem::take(&mut self.waiting)));
         }
-        let time = self.next_flush().map_or(POLL, |pause| {
-            pause.saturating_sub(self.last_flush.elapsed()).min(POLL)
-        });
-        self.consumer.poll(POLL_RECORDS, time).map_err(task_error)
+        let pause = match self.next_flush() {
+            _ if self.has_read_all() => LAST_FLUSH,
+            Some(pause) => pause.saturating_sub(self.last_flush.elapsed()).min(POLL),
+            None => POLL,
+        };
+        self.consumer.poll(POLL_RECORDS, pause).map_err(task_error)
     }
 
     fn assigned(&mut self, partitions: &[TopicPartition]) -> Result<(), Error> {
@@ -374,17 +385,17 @@ impl<'a> SinkTask<'a> {
     /// Whether there is nothing left to be read, and all of it is durable and committed. What the sink
     /// still holds when the task has come to its ends is flushed.
     fn is_complete(&mut self) -> Result<bool, Error> {
+        if !self.has_read_all() {
+            return Ok(false);
+        }
         let Some(until) = &mut self.until_end else {
             return Ok(false);
         };
         let consumer = self.consumer.as_mut();
-        if !until.open(consumer).is_empty() {
-            return Ok(false);
-        }
         if until.is_committed(&self.partitions) {
             return until.is_complete(consumer);
         }
-        if self.unflushed || self.last_flush.elapsed() >= ASKED_FLUSH {
+        if self.unflushed || self.last_flush.elapsed() >= LAST_FLUSH {
             self.flush(FlushReason::End)?;
         }
         Ok(false)
