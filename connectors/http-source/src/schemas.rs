@@ -1,6 +1,8 @@
 //! Schemas that requests name, and events checked against them.
 
+use std::fmt::Display;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use penstock_formats::{
@@ -15,11 +17,16 @@ use crate::body::BodyFormat;
 /// Schemas whose compiled check is kept.
 const KEPT: usize = 1_000;
 
+/// Why a schema is unusable goes to the log once in this time, however many events name it.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
+
 /// Finds schemas by reference and checks events against them.
 pub(crate) struct Schemas {
     registry: RegistryClient,
     /// By the schema's uid.
     checks: Cache<u64, Arc<Fields>>,
+    /// When the log last said why a schema is unusable.
+    told: Cache<SchemaRef, Instant>,
 }
 
 impl Schemas {
@@ -27,6 +34,7 @@ impl Schemas {
         Self {
             registry,
             checks: Cache::new(KEPT),
+            told: Cache::new(KEPT),
         }
     }
 
@@ -38,7 +46,7 @@ impl Schemas {
         self.registry
             .by_ref(reference)
             .await
-            .map_err(|error| refusal(reference, &error))
+            .map_err(|error| self.refusal(reference, &error))
     }
 
     /// The event as a payload of the schema, once all of it is checked: well-formed to the last
@@ -55,7 +63,7 @@ impl Schemas {
             (SchemaKind::Avro, BodyFormat::AvroBinary) => {
                 let fields = self
                     .check_of(schema)
-                    .map_err(|text| unfit(reference, &text))?;
+                    .map_err(|error| self.unusable(reference, &error))?;
                 fields
                     .find_checked(&body, &mut Found::new(), &Limits::default())
                     .map(|()| Payload::new(body, encoding))
@@ -83,26 +91,40 @@ impl Schemas {
         self.checks
             .get_or_insert_with(&schema.uid(), || Fields::compile(schema, &[]).map(Arc::new))
     }
+
+    fn refusal(&self, reference: &SchemaRef, error: &RegistryError) -> Refusal {
+        if error.is_not_found() {
+            return Refusal::invalid(format!("Invalid schema: {reference}. Not known."));
+        }
+        match (error, error.retry()) {
+            (RegistryError::Schema { .. } | RegistryError::Cycle { .. }, _) => {
+                self.unusable(reference, error)
+            }
+            (_, Retry::Backoff) => {
+                Refusal::unavailable("The schema registry is not available. Send again later.")
+            }
+            (_, Retry::Never) => {
+                tracing::warn!(schema = %reference, "a schema cannot be looked up: {error}");
+                Refusal::unavailable("The schema registry cannot be used. Send again later.")
+            }
+        }
+    }
+
+    /// A schema that is there and cannot be used: its senders cannot help that. They are told which one
+    /// it is, and the log says why.
+    fn unusable(&self, reference: &SchemaRef, why: &dyn Display) -> Refusal {
+        let told = self.told.get(reference);
+        if told.is_none_or(|at| at.elapsed() > TELL_AGAIN) {
+            self.told.insert(reference.clone(), Instant::now());
+            tracing::warn!(schema = %reference, "events of an unusable schema are refused: {why}");
+        }
+        Refusal::invalid(format!(
+            "Invalid schema: {reference}. It is registered and cannot be used here; the operator of this gateway \
+             finds the reason in its log."
+        ))
+    }
 }
 
-fn unfit(reference: &SchemaRef, error: &dyn std::fmt::Display) -> Refusal {
+fn unfit(reference: &SchemaRef, error: &dyn Display) -> Refusal {
     Refusal::invalid(format!("Invalid event for schema: '{reference}': {error}"))
-}
-
-fn refusal(reference: &SchemaRef, error: &RegistryError) -> Refusal {
-    if error.is_not_found() {
-        return Refusal::invalid(format!("Invalid schema: {reference}. Not known."));
-    }
-    match (error, error.retry()) {
-        (RegistryError::Schema { .. } | RegistryError::Cycle { .. }, _) => Refusal::invalid(
-            format!("Invalid schema: {reference}. It cannot be used here: {error}"),
-        ),
-        (_, Retry::Backoff) => {
-            Refusal::unavailable("The schema registry is not available. Send again later.")
-        }
-        (_, Retry::Never) => {
-            tracing::warn!(schema = %reference, "a schema cannot be looked up: {error}");
-            Refusal::unavailable("The schema registry cannot be used. Send again later.")
-        }
-    }
 }

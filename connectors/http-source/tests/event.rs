@@ -346,6 +346,66 @@ async fn a_registry_that_is_away_is_not_the_senders_fault() {
     insta::assert_snapshot!(answer.body, @"The schema registry is not available. Send again later.");
 }
 
+/// A registry that has one schema under every name.
+async fn registry_with(schema: &str) -> RegistryClient {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let version =
+        serde_json::json!({"subject": "a.b.1.0.0", "version": 1, "id": 1, "schema": schema});
+    let answer = axum::Router::new().fallback(async move || axum::Json(version));
+    tokio::spawn(async move { axum::serve(listener, answer).await });
+    RegistryClient::new(RegistryConfig::new([url])).unwrap()
+}
+
+/// What is logged on this thread, until the guard is dropped.
+fn logged() -> (Arc<Mutex<Vec<u8>>>, tracing::subscriber::DefaultGuard) {
+    struct Log(Arc<Mutex<Vec<u8>>>);
+    impl std::io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let writer = Arc::clone(&log);
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(move || Log(Arc::clone(&writer)))
+        .finish();
+    (log, tracing::subscriber::set_default(subscriber))
+}
+
+#[tokio::test]
+async fn why_a_schema_is_unusable_is_for_the_operator_alone() {
+    let (log, _guard) = logged();
+    let schema =
+        r#"{"type":"record","name":"Inner","fields":[{"name":"x","type":"no-such-type"}]}"#;
+    let registry = registry_with(schema).await;
+    let gateway = Gateway::start_with("", registry, delivered()).await;
+    let answers = [
+        answer(gateway.avro()).await,
+        answer(gateway.avro()).await,
+        answer(gateway.avro()).await,
+    ];
+    assert!(
+        answers.iter().all(|answer| *answer == answers[0]),
+        "{answers:?}"
+    );
+    let told = &answers[0];
+    assert_eq!((told.status, &told.retry_after), (400, &None));
+    insta::assert_snapshot!(told.body, @"Invalid schema: streammachine/demo/1.0.2. It is registered and cannot be used here; the operator of this gateway finds the reason in its log.");
+    let log = String::from_utf8(log.lock().unwrap().clone()).unwrap();
+    let reasons: Vec<_> = log
+        .lines()
+        .filter(|line| line.contains("no-such-type"))
+        .collect();
+    assert_eq!(reasons.len(), 1, "{log}");
+    assert!(reasons[0].contains(DEMO), "{log}");
+}
+
 #[tokio::test]
 async fn a_schema_may_be_configured_for_events_that_name_none() {
     let gateway = Gateway::start(&format!("schema={DEMO}"), delivered()).await;
