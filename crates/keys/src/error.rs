@@ -78,6 +78,12 @@ pub enum KeyError {
     /// The configuration makes no sense.
     #[error("{0}")]
     Invalid(String),
+    /// A thread of the key store panicked.
+    #[error("{doing} was cut off by a defect of this program; its log says where")]
+    Panicked {
+        /// What the thread was doing.
+        doing: &'static str,
+    },
     /// The key store was closed.
     #[error("the key store is closed")]
     Closed,

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
@@ -239,7 +240,12 @@ impl KeyStore {
         let (sender, receiver) = mpsc::channel(256);
         let (shared, stream) = (self.shared.clone(), stream.to_owned());
         spawn_blocking(move || {
-            if let Err(error) = export::stream(&shared, &stream, &sender) {
+            let export = AssertUnwindSafe(|| export::stream(&shared, &stream, &sender));
+            // A panic that ended the thread would look like the end of the keys.
+            let ended = catch_unwind(export).unwrap_or(Err(KeyError::Panicked {
+                doing: "exporting keys",
+            }));
+            if let Err(error) = ended {
                 // Nobody to tell if the receiver is gone.
                 let _ = sender.blocking_send(Err(error));
             }

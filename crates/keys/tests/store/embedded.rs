@@ -1,13 +1,15 @@
 //! The key store on the embedded broker.
 
 use std::sync::Arc;
-
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use penstock_broker::{Broker, OutRecord, ProducerSpec, ReaderSpec, StartAt, TopicSpec};
 use penstock_keys::{
-    CipherKind, KekError, KeyError, KeyLookup, KeyStore, KeyStoreConfig, LocalKek, Retry,
+    CipherKind, KekError, KeyEncryptionKey, KeyError, KeyLookup, KeyStore, KeyStoreConfig,
+    LocalKek, Retry,
 };
+use zeroize::Zeroizing;
 
 use super::{config, embedded as broker, kek, request, suite};
 
@@ -39,6 +41,39 @@ async fn erased_keys_are_forgotten_by_all_workers_and_told_from_unknown_ones() {
 async fn the_keys_of_a_stream_are_exported_without_the_void_ones() {
     let directory = tempfile::tempdir().unwrap();
     suite::export(broker(directory.path()), config()).await;
+}
+
+/// A key-encryption key that panics from a moment on.
+struct Defective(Arc<LocalKek>, AtomicBool);
+
+impl KeyEncryptionKey for Defective {
+    fn id(&self) -> &str {
+        self.0.id()
+    }
+
+    fn wrap(&self, plaintext: &[u8], context: &[u8]) -> Result<Vec<u8>, KekError> {
+        self.0.wrap(plaintext, context)
+    }
+
+    fn unwrap(&self, wrapped: &[u8], context: &[u8]) -> Result<Zeroizing<Vec<u8>>, KekError> {
+        assert!(!self.1.load(Ordering::Relaxed), "a defect");
+        self.0.unwrap(wrapped, context)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_that_panics_does_not_look_like_the_end_of_the_keys() {
+    let directory = tempfile::tempdir().unwrap();
+    let broker = broker(directory.path());
+    let store = KeyStore::open(broker.clone(), kek(1), config()).unwrap();
+    store.current(&[request("demo", "ada")]).await.unwrap();
+    let defective = Arc::new(Defective(kek(1), AtomicBool::new(false)));
+    let other = KeyStore::open(broker, defective.clone(), config()).unwrap();
+    defective.1.store(true, Ordering::Relaxed);
+    let mut exported = other.export("demo").await.unwrap();
+    let error = exported.recv().await.expect("an error").unwrap_err();
+    assert!(matches!(error, KeyError::Panicked { .. }), "{error}");
+    assert!(exported.recv().await.is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
