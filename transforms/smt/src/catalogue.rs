@@ -89,10 +89,26 @@ fn check<C: Config>(settings: Settings) -> Result<(), Vec<Problem>> {
     C::read_all(settings).map(|_| ())
 }
 
+/// A transform that leaves the keys of records as they are, or sees to their placement itself.
 fn each<T: Change + 'static>(
     change: Result<T, Vec<Problem>>,
 ) -> Result<Box<dyn Transform>, Vec<Problem>> {
-    change.map(|change| Box::new(EachRecord(change)) as Box<dyn Transform>)
+    made(change, false)
+}
+
+/// A transform that changes one part of records.
+fn each_part<T: Change + 'static>(
+    part: Part,
+    change: Result<T, Vec<Problem>>,
+) -> Result<Box<dyn Transform>, Vec<Problem>> {
+    made(change, part == Part::Key)
+}
+
+fn made<T: Change + 'static>(
+    change: Result<T, Vec<Problem>>,
+    rekeys: bool,
+) -> Result<Box<dyn Transform>, Vec<Problem>> {
+    change.map(|change| Box::new(EachRecord { change, rekeys }) as Box<dyn Transform>)
 }
 
 macro_rules! transforms {
@@ -112,35 +128,35 @@ macro_rules! transforms {
 /// Every transform that there is.
 pub const SUPPORTED: &[TransformClass] = transforms! {
     "Cast": crate::cast::CastConfig, parts true, kafka true,
-        |part, settings, _| each(crate::cast::Cast::from_settings(part, settings));
+        |part, settings, _| each_part(part, crate::cast::Cast::from_settings(part, settings));
     "DropHeaders": crate::drop_headers::DropHeadersConfig, parts false, kafka true,
         |_, settings, _| each(crate::drop_headers::DropHeaders::from_settings(settings));
     "ExtractField": crate::extract_field::ExtractFieldConfig, parts true, kafka true,
-        |part, settings, _| each(crate::extract_field::ExtractField::from_settings(part, settings));
+        |part, settings, _| each_part(part, crate::extract_field::ExtractField::from_settings(part, settings));
     "Filter": crate::filter::FilterConfig, parts false, kafka true,
         |_, settings, _| Ok(Box::new(crate::filter::Filter::from_settings(settings)?));
     "Flatten": crate::flatten::FlattenConfig, parts true, kafka true,
-        |part, settings, _| each(crate::flatten::Flatten::from_settings(part, settings));
+        |part, settings, _| each_part(part, crate::flatten::Flatten::from_settings(part, settings));
     "HeaderFrom": crate::header_from::HeaderFromConfig, parts true, kafka true,
         |part, settings, _| each(crate::header_from::HeaderFrom::from_settings(part, settings));
     "HoistField": crate::hoist_field::HoistFieldConfig, parts true, kafka true,
-        |part, settings, _| each(crate::hoist_field::HoistField::from_settings(part, settings));
+        |part, settings, _| each_part(part, crate::hoist_field::HoistField::from_settings(part, settings));
     "InsertField": crate::insert_field::InsertFieldConfig, parts true, kafka true,
-        |part, settings, _| each(crate::insert_field::InsertField::from_settings(part, settings));
+        |part, settings, _| each_part(part, crate::insert_field::InsertField::from_settings(part, settings));
     "InsertHeader": crate::insert_header::InsertHeaderConfig, parts false, kafka true,
         |_, settings, _| each(crate::insert_header::InsertHeader::from_settings(settings));
     "MaskField": crate::mask_field::MaskFieldConfig, parts true, kafka true,
-        |part, settings, context| each(crate::mask_field::MaskField::from_settings(part, settings, context));
+        |part, settings, context| each_part(part, crate::mask_field::MaskField::from_settings(part, settings, context));
     "RegexRouter": crate::regex_router::RegexRouterConfig, parts false, kafka true,
         |_, settings, _| each(crate::regex_router::RegexRouter::from_settings(settings));
     "ReplaceField": crate::replace_field::ReplaceFieldConfig, parts true, kafka true,
-        |part, settings, _| each(crate::replace_field::ReplaceField::from_settings(part, settings));
+        |part, settings, _| each_part(part, crate::replace_field::ReplaceField::from_settings(part, settings));
     "SetField": crate::set_field::SetFieldConfig, parts true, kafka false,
-        |part, settings, _| each(crate::set_field::SetField::from_settings(part, settings));
+        |part, settings, _| each_part(part, crate::set_field::SetField::from_settings(part, settings));
     "SetSchemaMetadata": crate::set_schema_metadata::SetSchemaMetadataConfig, parts true, kafka true,
         |part, settings, _| each(crate::set_schema_metadata::SetSchemaMetadata::from_settings(part, settings));
     "TimestampConverter": crate::timestamp_converter::TimestampConverterConfig, parts true, kafka true,
-        |part, settings, _| each(crate::timestamp_converter::TimestampConverter::from_settings(part, settings));
+        |part, settings, _| each_part(part, crate::timestamp_converter::TimestampConverter::from_settings(part, settings));
     "TimestampRouter": crate::timestamp_router::TimestampRouterConfig, parts false, kafka true,
         |_, settings, _| each(crate::timestamp_router::TimestampRouter::from_settings(settings));
     "ValueToKey": crate::value_to_key::ValueToKeyConfig, parts false, kafka true,

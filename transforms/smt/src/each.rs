@@ -1,7 +1,7 @@
 //! What most transforms are: one record in, the same record out, changed or rejected.
 
 use async_trait::async_trait;
-use penstock_connect::{Outputs, Record, RecordError, Transform};
+use penstock_connect::{Outputs, Placement, Record, RecordError, Transform};
 use penstock_formats::{EditError, FormatError};
 
 /// Changes one record.
@@ -14,13 +14,23 @@ pub(crate) trait Change: Send {
 }
 
 /// A [`Change`] as a transform.
-pub(crate) struct EachRecord<T>(pub(crate) T);
+pub(crate) struct EachRecord<T> {
+    pub(crate) change: T,
+    /// Records with other keys come out: the new key chooses the partition, whatever was chosen by the
+    /// former one, since equal keys are to keep their order.
+    pub(crate) rekeys: bool,
+}
 
 #[async_trait]
 impl<T: Change> Transform for EachRecord<T> {
     fn apply(&mut self, _index: usize, mut record: Record, out: &mut Outputs) {
-        match self.0.change(&mut record) {
-            Ok(()) => out.pass(record),
+        match self.change.change(&mut record) {
+            Ok(()) => {
+                if self.rekeys && record.key.is_some() {
+                    record.placement = Placement::Key;
+                }
+                out.pass(record);
+            }
             Err(error) => out.reject(record, error),
         }
     }

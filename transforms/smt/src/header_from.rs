@@ -6,7 +6,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use penstock_connect::config::Names;
-use penstock_connect::{Config, Header, Problem, Record, RecordError, Settings, choice, config};
+use penstock_connect::{
+    Config, Header, Placement, Problem, Record, RecordError, Settings, choice, config,
+};
 use penstock_formats::{EditBuffer, FormatError, Found, Scalar, Slot};
 
 use crate::each::{Change, unfit, unreadable};
@@ -145,6 +147,9 @@ impl Change for HeaderFrom {
                 slot.remove(fields.fields, &mut edits).map_err(unfit)?;
             }
             payload.edit(&self.found, edits).map_err(unfit)?;
+            if self.part == Part::Key {
+                record.placement = Placement::Key;
+            }
         }
         record.headers.extend(headers);
         Ok(())

@@ -355,6 +355,74 @@ fn the_new_key_chooses_the_partition_whatever_was_chosen_before() {
 }
 
 #[test]
+fn a_key_that_is_changed_chooses_the_partition_too() {
+    const JSON: &str = r#"{"page":1,"day":"2023-11-14","of":{"who":"Ann"}}"#;
+    for (class, settings, rekeys) in [
+        ("Cast", "spec=page:string", true),
+        ("ExtractField", "field=page", true),
+        ("Flatten", "", true),
+        ("HeaderFrom", "fields=page\nheaders=h\noperation=move", true),
+        (
+            "HeaderFrom",
+            "fields=page\nheaders=h\noperation=copy",
+            false,
+        ),
+        ("HoistField", "field=f", true),
+        ("InsertField", "topic.field=topic", true),
+        ("MaskField", "fields=of.who", true),
+        ("ReplaceField", "exclude=of", true),
+        ("SetField", "field=page\nvalue=2", true),
+        (
+            "TimestampConverter",
+            "field=day\ntarget.type=unix\nformat=yyyy-MM-dd",
+            true,
+        ),
+    ] {
+        for before in [Placement::Hash(7), Placement::Partition(3)] {
+            for (part, after) in [("Key", Placement::Key), ("Value", before)] {
+                let after = if rekeys { after } else { before };
+                let mut changes = transform(&format!("{class}${part}"), settings);
+                let mut input = record(Some(json(JSON)));
+                input.key = Some(json(JSON));
+                input.placement = before;
+                let out = apply(&mut *changes, input.clone()).unwrap();
+                assert_eq!(out.placement, after, "{class}${part} {settings}");
+                let changed = text(out.key.as_ref()) != JSON;
+                assert_eq!(
+                    changed,
+                    rekeys && part == "Key",
+                    "{class}${part} {settings}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn equal_keys_meet_in_one_partition_also_if_one_was_so_before() {
+    for key in [r#"{"who":"Ann"}"#, r#"{"who":""}"#] {
+        let mut input = record(None);
+        input.key = Some(json(key));
+        input.placement = Placement::Hash(7);
+        let masked = apply(&mut *transform("MaskField$Key", "fields=who"), input).unwrap();
+        assert_eq!(text(masked.key.as_ref()), r#"{"who":""}"#);
+        assert_eq!(masked.placement, Placement::Key);
+    }
+}
+
+#[test]
+fn a_record_that_has_no_key_stays_where_it_was() {
+    for (settings, key) in [("field=who", None), ("field=none", Some(json("{}")))] {
+        let mut input = record(None);
+        input.key = key;
+        input.placement = Placement::Hash(7);
+        let out = apply(&mut *transform("ExtractField$Key", settings), input).unwrap();
+        assert!(out.key.is_none());
+        assert_eq!(out.placement, Placement::Hash(7));
+    }
+}
+
+#[test]
 fn equal_values_make_equal_keys_however_they_are_escaped() {
     let key = |event: &str| {
         let mut to_key = transform("ValueToKey", "fields=a");
