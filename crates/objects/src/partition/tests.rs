@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::entry::{self, Content};
 
 const DAY: i64 = 86_400_000;
 
