@@ -1,14 +1,15 @@
 //! Topics to a sink for people who look on: every partition from the latest record, no group, no
-//! commits.
+//! commits. Whatever passes by itself (a broker or a registry that is away) is waited for: those who look on
+//! stay connected meanwhile.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use penstock_broker::{Reader, ReaderSpec, StartAt, TopicPartition};
 use penstock_connect::{Error, FlushReason, Retry, Sink};
 
 use super::journal::NoJournal;
-use super::{POLL, POLL_RECORDS, TaskEnv, batch, task_error};
+use super::progress::sink_partition;
+use super::watch::Watch;
+use super::{TaskEnv, batch, task_error};
 use crate::status::State;
 
 /// Pause before something that is away is asked again.
@@ -17,33 +18,36 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 pub(super) fn run(env: &TaskEnv, mut sink: Box<dyn Sink>) -> Result<(), Error> {
     let mut chain = env.chain()?;
     let (key, value) = env.services.converters(&env.spec);
-    let mut spec = ReaderSpec::new(format!("{}-{}", env.context.connector, env.context.task));
-    let share = env.services.task_budget();
-    spec.poll_bytes = share.min(1 << 20);
-    spec.prefetch_bytes = share.min(4 << 20);
-    let mut reader = env.services.broker.reader(spec).map_err(task_error)?;
-    let mut known = BTreeSet::new();
+    let mut watch = Watch::new(env);
+    let mut trouble = Trouble::new(env);
     // Listening begins before the first topic exists.
     env.handle.block_on(sink.open(&[], &mut NoJournal))?;
     env.status.set(State::Running, None);
     let mut last_look: Option<Instant> = None;
+    let mut looked = false;
     while !env.stopping() {
         if last_look.is_none_or(|at| at.elapsed() > super::lag::LOOK) {
-            let first = last_look.is_none();
             last_look = Some(Instant::now());
-            look(env, reader.as_mut(), sink.as_mut(), &mut known, first)?;
+            looked = look(env, &mut watch, sink.as_mut(), &mut trouble)?;
         }
-        if known.is_empty() {
-            env.pause(POLL);
-            continue;
+        let messages = match watch.poll() {
+            Ok(messages) => messages,
+            Err(error) => {
+                trouble.waits(task_error(error))?;
+                env.pause(LOOK_AGAIN);
+                last_look = None;
+                continue;
+            }
+        };
+        if looked {
+            trouble.is_over();
         }
-        let messages = reader.poll(POLL_RECORDS, POLL).map_err(task_error)?;
         if messages.is_empty() {
             continue;
         }
         env.metrics.read(messages.len());
         env.used.note(messages.iter().map(|message| &message.topic));
-        let chained = until_it_passes(env, async || {
+        let chained = until_it_passes(env, &mut trouble, async || {
             let (records, mut rejected) =
                 batch::read(&messages, key, value, &env.services.registry).await?;
             let mut chained = chain.run(records).await?;
@@ -62,87 +66,86 @@ pub(super) fn run(env: &TaskEnv, mut sink: Box<dyn Sink>) -> Result<(), Error> {
             .block_on(sink.flush(FlushReason::Tick, &mut NoJournal))?;
         env.metrics.ended(messages.len());
     }
-    let ours: Vec<_> = known
-        .iter()
-        .map(|p: &TopicPartition| penstock_connect::TopicPartition {
-            topic: p.topic.clone(),
-            partition: p.partition,
-        })
-        .collect();
+    let ours: Vec<_> = watch.known().map(sink_partition).collect();
     env.handle.block_on(sink.close(&ours))
 }
 
-/// Runs an operation until it does not fail for a passing reason: those who look on stay connected
-/// meanwhile. Nothing is lost by waiting, and no group waits for us. `None` when asked to stop.
+/// Adds partitions that are new, and says whether the broker could tell: that it cannot is no reason to end.
+fn look(
+    env: &TaskEnv,
+    watch: &mut Watch<'_>,
+    sink: &mut dyn Sink,
+    trouble: &mut Trouble<'_>,
+) -> Result<bool, Error> {
+    let (new, looked) = watch.look();
+    if !new.is_empty() {
+        let new: Vec<_> = new.iter().map(sink_partition).collect();
+        env.handle.block_on(sink.open(&new, &mut NoJournal))?;
+        env.metrics.partitions(watch.known().len());
+    }
+    let Err(error) = looked else { return Ok(true) };
+    trouble.waits(task_error(error))?;
+    Ok(false)
+}
+
+/// Runs an operation until it does not fail for a passing reason. Nothing is lost by waiting, and no group
+/// waits for us. `None` when asked to stop.
 fn until_it_passes<T>(
     env: &TaskEnv,
+    trouble: &mut Trouble<'_>,
     mut operation: impl AsyncFnMut() -> Result<T, Error>,
 ) -> Result<Option<T>, Error> {
-    let mut troubled = false;
     loop {
         match env.retrying(&mut operation) {
             Err(error) if error.retry == Retry::Backoff => {
-                let trace = error.trace();
-                if !std::mem::replace(&mut troubled, true) {
-                    tracing::warn!(
-                        connector = &*env.context.connector,
-                        task = env.context.task,
-                        "viewers see nothing new for now: {trace}"
-                    );
-                }
-                env.status.set(State::Running, Some(trace));
+                trouble.waits(error)?;
                 if env.pause(LOOK_AGAIN) {
                     return Ok(None);
                 }
             }
             Err(error) => return Err(error),
             Ok(done) => {
-                if troubled {
-                    env.status.set(State::Running, None);
-                }
+                trouble.is_over();
                 return Ok(Some(done));
             }
         }
     }
 }
 
-/// Adds partitions that are new. Topics that came to be after the start are read from their first
-/// record: nobody could have looked at them before.
-fn look(
-    env: &TaskEnv,
-    reader: &mut dyn Reader,
-    sink: &mut dyn Sink,
-    known: &mut BTreeSet<TopicPartition>,
-    first: bool,
-) -> Result<(), Error> {
-    let mut new = Vec::new();
-    for topic in env.services.topics_of(&env.spec).map_err(task_error)? {
-        let Some(info) = env.services.broker.topic(&topic).map_err(task_error)? else {
-            continue;
-        };
-        for partition in 0..info.partitions {
-            // Several tasks share the partitions out evenly.
-            let ours =
-                usize::try_from(partition).unwrap_or(0) % env.context.tasks == env.context.task;
-            if ours && known.insert(TopicPartition::new(info.name.clone(), partition)) {
-                let start = if first {
-                    StartAt::Latest
-                } else {
-                    StartAt::Earliest
-                };
-                reader
-                    .assign(&info.name, partition, start)
-                    .map_err(task_error)?;
-                new.push(penstock_connect::TopicPartition {
-                    topic: info.name.clone(),
-                    partition,
-                });
-            }
+/// What keeps those who look on from seeing anything new, told once in the log and meanwhile in the status.
+struct Trouble<'a> {
+    env: &'a TaskEnv,
+    goes_on: bool,
+}
+
+impl<'a> Trouble<'a> {
+    fn new(env: &'a TaskEnv) -> Self {
+        Self {
+            env,
+            goes_on: false,
         }
     }
-    if !new.is_empty() {
-        env.handle.block_on(sink.open(&new, &mut NoJournal))?;
-        env.metrics.partitions(known.len());
+
+    /// Takes note of an error that may pass; any other is returned.
+    fn waits(&mut self, error: Error) -> Result<(), Error> {
+        if error.retry == Retry::Never {
+            return Err(error);
+        }
+        let trace = error.trace();
+        if !std::mem::replace(&mut self.goes_on, true) {
+            tracing::warn!(
+                connector = &*self.env.context.connector,
+                task = self.env.context.task,
+                "viewers see nothing new for now: {trace}"
+            );
+        }
+        self.env.status.set(State::Running, Some(trace));
+        Ok(())
     }
-    Ok(())
+
+    fn is_over(&mut self) {
+        if std::mem::take(&mut self.goes_on) {
+            self.env.status.set(State::Running, None);
+        }
+    }
 }

@@ -16,6 +16,7 @@ mod sink;
 mod supervise;
 mod until_end;
 mod used;
+mod watch;
 mod writer;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize};

@@ -13,6 +13,7 @@ mod limits;
 mod log;
 mod numbers;
 mod offsets;
+mod onlookers;
 mod operating;
 mod plugins;
 mod refusing;
