@@ -155,8 +155,9 @@ fn schema_uri(schema: &Schema) -> String {
         .unwrap_or_default()
 }
 
-/// Key, value and headers of a record as one JSON text (bytes in base64), for sealing.
-pub(crate) fn pack(original: &Message) -> Vec<u8> {
+/// Key, value and headers of a record as one JSON value: bytes in base64, so that what is empty is told
+/// from what is not there. Its text is what is sealed.
+pub(crate) fn pack(original: &Message) -> Value {
     let base64 = |bytes: &Option<Bytes>| bytes.as_ref().map(|bytes| BASE64.encode(bytes));
     json!({
         "topic": &*original.topic,
@@ -169,8 +170,6 @@ pub(crate) fn pack(original: &Message) -> Vec<u8> {
             .map(|header| json!([&*header.name, base64(&header.value)]))
             .collect::<Vec<_>>(),
     })
-    .to_string()
-    .into_bytes()
 }
 
 #[cfg(test)]
@@ -195,6 +194,26 @@ mod tests {
             value: Some(value.to_vec().into()),
             headers: headers.into_iter().collect(),
         }
+    }
+
+    #[test]
+    fn what_is_empty_is_packed_as_empty_and_what_is_not_there_as_null() {
+        let mut letter = original(b"", Some(b""));
+        let packed = pack(&letter);
+        assert_eq!(
+            (&packed["key"], &packed["value"]),
+            (&Value::Null, &json!(""))
+        );
+        assert_eq!(packed["headers"], json!([[frame::VALUE_HEADER, ""]]));
+        letter.key = Some(Bytes::new());
+        letter.value = None;
+        letter.headers[0].value = None;
+        let packed = pack(&letter);
+        assert_eq!(
+            (&packed["key"], &packed["value"]),
+            (&json!(""), &Value::Null)
+        );
+        assert_eq!(packed["headers"], json!([[frame::VALUE_HEADER, null]]));
     }
 
     #[tokio::test]

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::admission::Caller;
 use super::{Rest, RestError};
-use crate::dead_letters::SEALED_HEADER;
+use crate::dead_letters::{SEALED_HEADER, pack};
 use crate::worker::blocking;
 
 #[derive(Deserialize)]
@@ -122,11 +122,9 @@ pub(super) async fn dead_letters(
             .headers
             .iter()
             .any(|header| &*header.name == SEALED_HEADER);
-        let record: Value = match (sealed, &message.value) {
+        let record = match (sealed, &message.value) {
             (true, Some(value)) => open(&rest, value).await?,
-            _ => {
-                serde_json::from_slice(&crate::dead_letters::pack(&message)).unwrap_or(Value::Null)
-            }
+            _ => pack(&message),
         };
         letters.push(json!({
             "partition": message.partition,
@@ -142,5 +140,10 @@ pub(super) async fn dead_letters(
 async fn open(rest: &Rest, sealed: &[u8]) -> Result<Value, RestError> {
     let keys = rest.services.keys().await.map_err(unavailable)?;
     let plain = keys.unseal(sealed).map_err(unavailable)?;
-    Ok(serde_json::from_slice(&plain).unwrap_or(Value::Null))
+    serde_json::from_slice(&plain).map_err(|_| {
+        RestError::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "a sealed dead letter holds no record as this version writes them",
+        )
+    })
 }

@@ -13,7 +13,7 @@ use super::{TaskEnv, task_error};
 use crate::chain::{Chain, Rejection};
 use crate::config::{RawEvent, Seal, Tolerance};
 use crate::dead_letters::{
-    Cause, OMITTED_HEADER, SEALED_HEADER, context_headers, error_event, readable,
+    Cause, OMITTED_HEADER, SEALED_HEADER, context_headers, error_event, pack, readable,
 };
 
 /// How one task treats rejected records.
@@ -213,7 +213,7 @@ impl<'a> Rejects<'a> {
                 source: Some(Box::new(error)),
             }
         })?;
-        Ok(keys.seal(&crate::dead_letters::pack(original)))
+        Ok(keys.seal(pack(original).to_string().as_bytes()))
     }
 }
 
