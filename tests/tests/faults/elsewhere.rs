@@ -74,6 +74,16 @@ async fn what_another_worker_has_decrypted_is_sealed_when_it_is_rejected() {
     assert_eq!(letters[0]["record"]["topic"], "demo-2", "{letters}");
     assert!(worker.stop().success());
 
+    // A topic that is made anew under the name, and filled from a backup perhaps, is taken for personal, too.
+    let _ = privacy.ask(&["delete", "stream", "demo-2"]);
+    let again = format!("not JSON again, {SECRET}");
+    log::fill(
+        &*broker,
+        "demo-2",
+        1,
+        &[(0, None, Some(again.into_bytes()))],
+    );
+
     // Without the key it cannot seal, and says so instead of leaving it open.
     let settings = std::fs::read_to_string(reading.path().join("worker.properties")).unwrap();
     let without_key: Vec<_> = settings
