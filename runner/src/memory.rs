@@ -171,11 +171,13 @@ impl Claims {
             .iter()
             .fold(0_u64, |all, (_, bytes)| all.saturating_add(*bytes));
         if all <= total - total / 4 {
+            // What the allocator cannot give back, and what clients make of the bytes, has to fit, too.
+            let beside = part.min(total - all - total / 4);
             return Ok(Shares {
                 reading,
                 writing,
                 intake,
-                buffers: total - all,
+                buffers: total - all - beside,
             });
         }
         taken.retain(|(_, bytes)| *bytes > 0);
@@ -248,7 +250,8 @@ mod tests {
             let shares = claims.share(total, kafka).unwrap();
             let cache = if kafka { 0 } else { total / 8 };
             let sum = 3 * shares.reading + 2 * shares.writing + 2 * ASIDE + shares.intake + cache;
-            assert_eq!(sum + shares.buffers, total, "{total} {kafka}");
+            let beside = total / 8;
+            assert_eq!(sum + shares.buffers + beside, total, "{total} {kafka}");
             assert!(shares.buffers >= total / 4);
         }
     }
@@ -260,7 +263,7 @@ mod tests {
             reading: 16 * MB,
             writing: 16 * MB,
             intake: 32 * MB,
-            buffers: 140 * MB,
+            buffers: 108 * MB,
         };
         assert_eq!(shares, expected);
         let many = Claims {
@@ -268,6 +271,16 @@ mod tests {
             ..Claims::default()
         };
         assert_eq!(many.share(256 * MB, true).unwrap().reading, MB);
+    }
+
+    #[test]
+    fn sinks_keep_their_quarter_where_nothing_is_left_beside() {
+        let mut claims = demo();
+        claims.intakes = 0;
+        claims.asked = vec![("gateway".to_owned(), QUEUE, 18 * MB)];
+        let shares = claims.share(64 * MB, false).unwrap();
+        // 8 to read, 8 to write, 4 aside, 8 of cache, and 18 asked for leave 18.
+        assert_eq!(shares.buffers, 16 * MB);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use penstock_broker::{TopicPartition, TopicPartitionOffset};
+use penstock_broker::{Message, TopicPartition, TopicPartitionOffset};
 use penstock_connect::Position;
 
 /// How far a sink has come in one partition.
@@ -64,6 +64,27 @@ impl Partitions {
         self.0
             .iter()
             .map(|(partition, progress)| (partition, progress.seen))
+    }
+
+    /// Takes note of a batch: which of its messages the sink was given, by their places, and that those
+    /// before `ended` are done with.
+    pub(super) fn note(&mut self, messages: &[Message], given: &[usize], ended: usize) {
+        let mut start = 0;
+        // Messages of one partition come in runs.
+        for run in messages.chunk_by(|a, b| a.partition == b.partition && a.topic == b.topic) {
+            let end = start + run.len();
+            let partition = TopicPartition::new(run[0].topic.clone(), run[0].partition);
+            let progress = self.get(&partition);
+            let before_end = given.partition_point(|place| *place < end);
+            let last_given = given[..before_end].last();
+            if let Some(place) = last_given.filter(|place| **place >= start) {
+                progress.given = Some(messages[*place].offset + 1);
+            }
+            if let Some(last) = messages[start..end.min(ended).max(start)].last() {
+                progress.seen = last.offset + 1;
+            }
+            start = end;
+        }
     }
 
     /// Takes note of what the sink calls durable; returns the offsets that may be committed now.
@@ -164,5 +185,56 @@ mod tests {
         });
         assert_eq!(partitions.durable(&positions[..1]), []);
         assert_eq!(partitions.durable(&positions[1..]), [partition.at(8)]);
+    }
+
+    #[test]
+    fn a_batch_moves_each_partition_to_its_own_last_record() {
+        let message = |partition, offset| Message {
+            topic: "t".into(),
+            partition,
+            offset,
+            timestamp: -1,
+            key: None,
+            value: None,
+            headers: Vec::new(),
+        };
+        // Partition 0 comes twice, with gaps between offsets as transactions leave them.
+        let places = [(0, 4), (0, 6), (1, 20), (1, 21), (0, 9), (2, 1)];
+        let messages = places.map(|(partition, offset)| message(partition, offset));
+        for (case, given, ended, expected) in [
+            (
+                "all is given",
+                &[0, 1, 2, 3, 4, 5][..],
+                6,
+                [(10, Some(10)), (22, Some(22)), (2, Some(2))],
+            ),
+            (
+                "some is filtered",
+                &[1, 2],
+                6,
+                [(10, Some(7)), (22, Some(21)), (2, None)],
+            ),
+            (
+                "a record makes several",
+                &[0, 0, 5],
+                6,
+                [(10, Some(5)), (22, None), (2, Some(2))],
+            ),
+            (
+                "the task stops at the fourth",
+                &[0, 2],
+                3,
+                [(7, Some(5)), (21, Some(21)), (0, None)],
+            ),
+            ("nothing is given", &[], 0, [(0, None); 3]),
+        ] {
+            let mut partitions = Partitions::default();
+            partitions.note(&messages, given, ended);
+            let reached = [0, 1, 2].map(|number| {
+                let progress = partitions.get(&TopicPartition::new("t", number));
+                (progress.seen, progress.given)
+            });
+            assert_eq!(reached, expected, "{case}");
+        }
     }
 }

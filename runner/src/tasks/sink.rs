@@ -460,18 +460,7 @@ impl<'a> SinkTask<'a> {
         }
         self.unflushed = true;
         env.metrics.handled(began.elapsed());
-        let mut given = origins.iter().copied().peekable();
-        for (index, message) in messages.iter().enumerate() {
-            let partition = TopicPartition::new(message.topic.clone(), message.partition);
-            let progress = self.partitions.get(&partition);
-            while given.next_if(|origin| *origin < index).is_some() {}
-            if given.peek() == Some(&index) {
-                progress.given = Some(message.offset + 1);
-            }
-            if index < ended {
-                progress.seen = message.offset + 1;
-            }
-        }
+        self.partitions.note(messages, &origins, ended);
         if let Some(stop) = stop {
             self.close()?;
             env.metrics.rejected();

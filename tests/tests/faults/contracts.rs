@@ -6,7 +6,7 @@ use penstock_tests::events::{DEMO_CONTRACT, DEMO_SCHEMA, demo, demo_avro};
 use penstock_tests::{Deployment, Estate, on_both_brokers};
 use serde_json::{Value, json};
 
-use crate::{bare, framed, log, numbers, register, without_contracts};
+use crate::{bare, framed, letters, log, numbers, register, without_contracts};
 
 const SECRET: &str = "Erika Mustermann";
 
@@ -72,14 +72,9 @@ on_both_brokers! {
             numbers::settle(&worker, name, 4, 2).await;
             let path = format!("/dead-letters/{name}-dlq");
             assert_eq!(worker.get(&path).await.status(), 400);
-            let letters: Value = worker
-                .get(&format!("{path}?reveal=true"))
-                .await
-                .json()
-                .await
-                .unwrap();
-            let [letter, omitted] = &letters.as_array().unwrap()[..] else {
-                panic!("{letters}");
+            let letters = letters(&worker, &format!("{name}-dlq"), 2).await;
+            let [letter, omitted] = &letters[..] else {
+                panic!("{letters:?}");
             };
             assert_eq!(letter["sealed"], true);
             assert_eq!(letter["cause"]["stage"], "VALUE_CONVERTER");

@@ -81,6 +81,17 @@ async fn task(worker: &Worker, connector: &str) -> Value {
 }
 
 /// Waits until the first task of a connector is in a state; returns its status.
+/// The dead letters of a topic as a worker shows them, once there are so many: Kafka answers a commit before
+/// readers see what was in it.
+async fn letters(worker: &Worker, topic: &str, count: usize) -> Vec<Value> {
+    eventually(&format!("{count} dead letters in {topic}"), async || {
+        let path = format!("/dead-letters/{topic}?reveal=true");
+        let letters: Vec<Value> = worker.get(&path).await.json().await.ok()?;
+        (letters.len() >= count).then_some(letters)
+    })
+    .await
+}
+
 async fn reaches(worker: &Worker, connector: &str, state: &str) -> Value {
     eventually(&format!("{connector} in state {state}"), async || {
         let task = task(worker, connector).await;

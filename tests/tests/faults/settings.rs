@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::offsets::call;
-use crate::{bare, framed, log, numbers, reaches, register, without_contracts};
+use crate::{bare, framed, letters, log, numbers, reaches, register, without_contracts};
 
 const ROUTER: &str = "org.apache.kafka.connect.transforms.RegexRouter";
 
@@ -87,10 +87,9 @@ on_both_brokers! {
             ("keys", "our-keys", "topic our-keys belongs to the worker itself"),
         ] {
             numbers::settle(&worker, name, 1, 1).await;
-            let path = format!("/dead-letters/{name}-dlq?reveal=true");
-            let (_, letters) = call(&deployment, Method::GET, &path, None).await;
+            let letters = letters(&worker, &format!("{name}-dlq"), 1).await;
             let message = letters[0]["cause"]["exception.message"].as_str().unwrap();
-            assert!(message.contains(reason), "{letters}");
+            assert!(message.contains(reason), "{letters:?}");
             // One that names it is refused at once.
             let router = json!({
                 "transforms": "consent", "transforms.consent.type": "ConsentRouter",
