@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use penstock_broker::{
-    Broker, Error, ErrorKind, Message, OutRecord, ProducerSpec, ReaderSpec, Result, Retry, StartAt,
-    TopicSpec,
+    Broker, Error, ErrorKind, Message, OutRecord, Placed, ProducerSpec, ReaderSpec, Result, Retry,
+    StartAt, TopicSpec,
 };
 
 /// Only closed segments are compacted: small ones keep a start from reading what is long outdated.
@@ -37,8 +37,8 @@ pub(crate) fn create(
     broker.create_topic(&spec).map(|_| ())
 }
 
-/// Writes records outside of any transaction; durable when this returns.
-pub(crate) fn write(broker: &dyn Broker, records: &[OutRecord<'_>]) -> Result<()> {
+/// Writes records outside of any transaction; durable when this returns where they lie.
+pub(crate) fn write(broker: &dyn Broker, records: &[OutRecord<'_>]) -> Result<Vec<Placed>> {
     let mut producer = broker.producer(ProducerSpec {
         client_id: CLIENT.to_owned(),
         ..ProducerSpec::default()
@@ -46,10 +46,7 @@ pub(crate) fn write(broker: &dyn Broker, records: &[OutRecord<'_>]) -> Result<()
     for record in records {
         producer.send(*record)?;
     }
-    for delivery in producer.flush(DURABLE)? {
-        delivery?;
-    }
-    Ok(())
+    producer.flush(DURABLE)?.into_iter().collect()
 }
 
 /// Hands out every committed record of these partitions, up to what was there when this began. A

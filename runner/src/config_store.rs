@@ -136,6 +136,6 @@ impl Store {
 
     fn write(&self, key: &str, value: Option<&[u8]>) -> Result<()> {
         let out = OutRecord::new(TOPIC, value).key(key.as_bytes());
-        compacted::write(self.broker.as_ref(), &[out.partition(0)])
+        compacted::write(self.broker.as_ref(), &[out.partition(0)]).map(drop)
     }
 }

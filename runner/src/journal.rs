@@ -140,5 +140,5 @@ pub(crate) fn forget(
         .iter()
         .map(|key| OutRecord::new(TOPIC, None).key(key))
         .collect();
-    compacted::write(broker, &tombstones)
+    compacted::write(broker, &tombstones).map(drop)
 }

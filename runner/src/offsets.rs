@@ -46,7 +46,7 @@ pub(crate) fn set(
 ) -> Result<()> {
     let value = position.map(ToString::to_string);
     let out = OutRecord::new(TOPIC, value.as_deref().map(str::as_bytes));
-    compacted::write(broker, &[out.key(&key(connector, task))])
+    compacted::write(broker, &[out.key(&key(connector, task))]).map(drop)
 }
 
 /// Writes a position within the producer's open transaction.

@@ -53,8 +53,13 @@ impl PersonalTopics {
         }
         let key = format!("{PERSONAL}{topic}");
         let out = OutRecord::new(config_store::TOPIC, Some(b"true")).key(key.as_bytes());
-        compacted::write(broker, &[out.partition(0)])?;
-        self.known().topics.insert(topic.to_owned());
+        let written = compacted::write(broker, &[out.partition(0)])?;
+        let mut known = self.known();
+        known.topics.insert(topic.to_owned());
+        // Nobody wrote anything in between: there is nothing to be read again.
+        if written.first().is_some_and(|note| note.offset == known.end) {
+            known.end += 1;
+        }
         Ok(())
     }
 
@@ -81,5 +86,22 @@ mod tests {
         assert!(other.contains(&broker, "demo").unwrap());
         assert!(!other.contains(&broker, "wiki").unwrap());
         assert_eq!(broker.watermarks(config_store::TOPIC, 0).unwrap(), (0, 1));
+    }
+
+    #[test]
+    fn own_notes_need_no_reading_and_those_of_others_are_read_nevertheless() {
+        let dir = tempfile::tempdir().unwrap();
+        let broker = EmbeddedBroker::open(&EmbeddedSettings::new(dir.path())).unwrap();
+        config_store::create_topic(&broker, None).unwrap();
+        let (one, other) = (PersonalTopics::default(), PersonalTopics::default());
+        one.note(&broker, "demo").unwrap();
+        assert_eq!(one.known().end, 1);
+        other.note(&broker, "wiki").unwrap();
+        one.note(&broker, "pages").unwrap();
+        assert_eq!(one.known().end, 3);
+        for topic in ["demo", "wiki", "pages"] {
+            assert!(one.contains(&broker, topic).unwrap(), "{topic}");
+            assert!(other.contains(&broker, topic).unwrap(), "{topic}");
+        }
     }
 }
