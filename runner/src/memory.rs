@@ -172,12 +172,13 @@ impl Claims {
             .fold(0_u64, |all, (_, bytes)| all.saturating_add(*bytes));
         if all <= total - total / 4 {
             // What the allocator cannot give back, and what clients make of the bytes, has to fit, too.
-            let beside = part.min(total - all - total / 4);
+            let left = total - all;
+            let beside = (left / 8).min(left - total / 4);
             return Ok(Shares {
                 reading,
                 writing,
                 intake,
-                buffers: total - all - beside,
+                buffers: left - beside,
             });
         }
         taken.retain(|(_, bytes)| *bytes > 0);
@@ -250,7 +251,7 @@ mod tests {
             let shares = claims.share(total, kafka).unwrap();
             let cache = if kafka { 0 } else { total / 8 };
             let sum = 3 * shares.reading + 2 * shares.writing + 2 * ASIDE + shares.intake + cache;
-            let beside = total / 8;
+            let beside = (total - sum) / 8;
             assert_eq!(sum + shares.buffers + beside, total, "{total} {kafka}");
             assert!(shares.buffers >= total / 4);
         }
@@ -263,7 +264,7 @@ mod tests {
             reading: 16 * MB,
             writing: 16 * MB,
             intake: 32 * MB,
-            buffers: 108 * MB,
+            buffers: 140 * MB - 140 * MB / 8,
         };
         assert_eq!(shares, expected);
         let many = Claims {
@@ -279,7 +280,7 @@ mod tests {
         claims.intakes = 0;
         claims.asked = vec![("gateway".to_owned(), QUEUE, 18 * MB)];
         let shares = claims.share(64 * MB, false).unwrap();
-        // 8 to read, 8 to write, 4 aside, 8 of cache, and 18 asked for leave 18.
+        // 8 to read, 8 to write, 4 aside, 8 of cache, and 18 asked for leave 18, of which an eighth is more than 2.
         assert_eq!(shares.buffers, 16 * MB);
     }
 

@@ -45,6 +45,8 @@ fn plan(steps: &[Operation], lost: &[Operation]) -> Vec<Fault> {
 async fn large_files(bucket: Bucket, plan: Vec<Fault>) {
     let estate = Estate::embedded();
     let deployment = estate.deploy("demo");
+    // Files end where their rotation says, and not because memory is short.
+    deployment.set("worker.properties", "memory.budget", "512mb");
     deployment.remove("files.properties");
     let keys = format!("{}\nstore.timeout.ms=2000", rotation());
     let exports = export_each(&deployment, &bucket, &plan, &keys).await;
