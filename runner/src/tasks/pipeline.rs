@@ -11,6 +11,7 @@ use penstock_broker::{
 use penstock_connect::{Error, Record};
 
 use super::lag::{Looks, lag};
+use super::progress::runs;
 use super::rejects::Rejects;
 use super::writer::Writer;
 use super::{POLL, POLL_RECORDS, TaskEnv, batch, task_error};
@@ -237,12 +238,7 @@ impl<'a> Pipeline<'a> {
             }
         }
         env.metrics.wrote(written);
-        // Messages of one partition come in runs.
-        let together = |a: &Message, b: &Message| a.partition == b.partition && a.topic == b.topic;
-        for last in messages[..ended]
-            .chunk_by(together)
-            .filter_map(<[Message]>::last)
-        {
+        for last in runs(&messages[..ended]).filter_map(<[Message]>::last) {
             let partition = TopicPartition::new(last.topic.clone(), last.partition);
             self.offsets.insert(partition, last.offset + 1);
         }

@@ -70,8 +70,7 @@ impl Partitions {
     /// before `ended` are done with.
     pub(super) fn note(&mut self, messages: &[Message], given: &[usize], ended: usize) {
         let mut start = 0;
-        // Messages of one partition come in runs.
-        for run in messages.chunk_by(|a, b| a.partition == b.partition && a.topic == b.topic) {
+        for run in runs(messages) {
             let end = start + run.len();
             let partition = TopicPartition::new(run[0].topic.clone(), run[0].partition);
             let progress = self.get(&partition);
@@ -120,6 +119,11 @@ impl Partitions {
         });
         moves.sum()
     }
+}
+
+/// The messages of one partition come in runs.
+pub(super) fn runs(messages: &[Message]) -> impl Iterator<Item = &[Message]> {
+    messages.chunk_by(|a, b| a.partition == b.partition && a.topic == b.topic)
 }
 
 /// A partition as the broker's clients name it.
