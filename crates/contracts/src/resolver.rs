@@ -240,7 +240,7 @@ impl Resolver {
                     &*found
                 }
             };
-            if !by_event || contract_name(program.contract_ref, found, bytes)? == *reference {
+            if !by_event || is_named(program.contract_ref, found, bytes, reference)? {
                 return Ok(Lookup::Found(program.clone()));
             }
         }
@@ -439,6 +439,19 @@ fn event(value: Option<&Payload>) -> Result<(&[u8], Option<&Arc<Schema>>), Recor
         Encoding::Text | Encoding::Bytes => Err(RecordError::schema(
             "the value is neither Avro nor JSON, so that its fields cannot be found: use a converter that reads it as one of these",
         )),
+    }
+}
+
+/// Whether the event names this contract.
+fn is_named(
+    path: Option<usize>,
+    found: &Found,
+    event: &[u8],
+    name: &str,
+) -> Result<bool, RecordError> {
+    match path.and_then(|path| found.first(path)) {
+        Some(slot) if slot.is_plainly(event, name) => Ok(true),
+        _ => Ok(contract_name(path, found, event)? == *name),
     }
 }
 

@@ -50,6 +50,19 @@ impl EditBuffer {
         self.bytes.clear();
         Edits(self)
     }
+
+    /// A copy of these bytes, which lies where new bytes of payloads do.
+    pub fn copy(&mut self, bytes: &[u8]) -> Bytes {
+        cut(&mut self.chunk, bytes)
+    }
+}
+
+fn cut(chunk: &mut BytesMut, bytes: &[u8]) -> Bytes {
+    if chunk.capacity() < bytes.len() {
+        *chunk = BytesMut::with_capacity(bytes.len().max(CHUNK_BYTES));
+    }
+    chunk.extend_from_slice(bytes);
+    chunk.split().freeze()
 }
 
 /// Changes of one payload's fields: added by [`Slot`](crate::Slot)s, taken by
@@ -100,11 +113,7 @@ impl Edits<'_> {
     /// Takes them out: all edits, and the bytes that their new ones lie in.
     pub(crate) fn take(self) -> (Vec<Edit>, Bytes) {
         let EditBuffer { list, bytes, chunk } = self.0;
-        if chunk.capacity() < bytes.len() {
-            *chunk = BytesMut::with_capacity(bytes.len().max(CHUNK_BYTES));
-        }
-        chunk.extend_from_slice(bytes);
-        (list.clone(), chunk.split().freeze())
+        (list.clone(), cut(chunk, bytes))
     }
 }
 

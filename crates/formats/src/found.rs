@@ -190,6 +190,24 @@ impl Slot {
         }
     }
 
+    /// Whether this very text stands there, without escapes: a comparison of bytes, for those who mostly
+    /// expect that.
+    pub fn is_plainly(&self, payload: &[u8], text: &str) -> bool {
+        let value = payload.get(self.value as usize..self.end as usize);
+        match (&self.form, value) {
+            (Form::Avro(avro), Some(value)) if avro.shape == AvroShape::String => {
+                Cursor::new(value, MAX_DEPTH).bytes() == Ok(text.as_bytes())
+            }
+            (Form::Json(JsonShape::Str), _) => match payload.get(self.range()) {
+                Some([b'"', value @ .., b'"']) => {
+                    value == text.as_bytes() && memchr::memchr(b'\\', value).is_none()
+                }
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
     /// The value as plain JSON text, whatever its type; `null` for an absent field.
     pub fn json<'a>(&self, payload: &'a [u8]) -> Result<Cow<'a, [u8]>, FormatError> {
         match &self.form {

@@ -85,6 +85,11 @@ fn null_becomes_a_value_and_a_value_null_in_one_splice() {
     assert_eq!(levels, [0, 2]);
     let link = Scalar::Str("link".into());
     let slot = |path| found.first(path).unwrap();
+    let unique = slot(1).scalar(payload.bytes()).unwrap();
+    let unique = unique.as_str().unwrap();
+    assert!(slot(1).is_plainly(payload.bytes(), unique));
+    assert!(!slot(1).is_plainly(payload.bytes(), &unique[1..]));
+    assert!(!key_link.is_plainly(payload.bytes(), ""));
     let mut buffer = EditBuffer::new();
     let mut edits = buffer.begin();
     key_link.replace(&fields, &link, &mut edits).unwrap();

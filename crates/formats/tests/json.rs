@@ -43,6 +43,31 @@ fn edited(
 }
 
 #[test]
+fn a_text_is_plainly_there_when_its_bytes_are_and_no_escapes() {
+    let plain = |json: &str, text: &str| {
+        let fields = Fields::schemaless_json(&paths(&["a"]));
+        let mut found = Found::new();
+        fields.find(json.as_bytes(), &mut found).unwrap();
+        let slot = found.first(0).unwrap();
+        slot.is_plainly(json.as_bytes(), text)
+    };
+    assert!(plain(r#"{"a": "x/y/1.0.0"}"#, "x/y/1.0.0"));
+    assert!(plain(r#"{"a": ""}"#, ""));
+    for (json, text) in [
+        (r#"{"a": "x"}"#, "xy"),
+        (r#"{"a": "xy"}"#, "x"),
+        // The same text, but not the same bytes, and the other way round.
+        (r#"{"a": "\u0078"}"#, "x"),
+        (r#"{"a": "\\"}"#, r"\\"),
+        (r#"{"a": null}"#, "null"),
+        (r#"{"a": 1}"#, "1"),
+        (r#"{"b": "x"}"#, "x"),
+    ] {
+        assert!(!plain(json, text), "{json} {text}");
+    }
+}
+
+#[test]
 fn real_schemas_load_offline_and_accept_their_own_examples() {
     for text in [ERROR, PAGE_CHANGE] {
         let schema = Schema::json(text, &[]).unwrap();

@@ -89,7 +89,19 @@ impl<'a> Cursor<'a> {
     }
 
     /// An Avro `long`.
+    #[inline]
     pub fn long(&mut self) -> Result<i64, FormatError> {
+        match self.bytes.get(self.pos) {
+            // Most are lengths, branches and small numbers.
+            Some(byte) if byte & 0x80 == 0 => {
+                self.pos += 1;
+                Ok(i64::from(byte >> 1) ^ -i64::from(byte & 1))
+            }
+            _ => self.long_of_several_bytes(),
+        }
+    }
+
+    fn long_of_several_bytes(&mut self) -> Result<i64, FormatError> {
         let start = self.pos;
         let mut value = 0_u64;
         for (position, byte) in self.bytes[start..].iter().take(10).enumerate() {
@@ -247,15 +259,11 @@ pub fn blocks<'a>(
 /// Appends an Avro `int` or `long`.
 pub(crate) fn write_long(value: i64, out: &mut Vec<u8>) {
     let mut rest = ((value << 1) ^ (value >> 63)) as u64;
-    let mut bytes = [0; 10];
-    let mut length = 0;
     while rest > 0x7f {
-        bytes[length] = (rest as u8 & 0x7f) | 0x80;
+        out.push((rest as u8 & 0x7f) | 0x80);
         rest >>= 7;
-        length += 1;
     }
-    bytes[length] = rest as u8;
-    out.extend_from_slice(&bytes[..=length]);
+    out.push(rest as u8);
 }
 
 /// Appends a length-prefixed run of bytes.
