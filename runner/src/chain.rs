@@ -1,6 +1,9 @@
 //! A connector's transforms, run one after the other over a batch. Each transform sees the batch
 //! once in `prepare`, then record by record; records that its predicate leaves out keep their place.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+
 use penstock_connect::{Error, Outputs, Record, RecordError, Transform};
 use penstock_smt::Predicate;
 
@@ -45,6 +48,8 @@ pub(crate) struct Chained {
     pub(crate) filtered: Vec<(usize, &'static str)>,
     /// Records rejected.
     pub(crate) rejected: Vec<Rejection>,
+    /// Something had to be fetched for it from elsewhere.
+    pub(crate) waited: bool,
 }
 
 /// The transforms of one task.
@@ -81,7 +86,12 @@ impl Chain {
                     }
                 }
             }
-            let outputs = run_stage(stage, std::mem::take(&mut chained.passed)).await?;
+            let outputs = run_stage(
+                stage,
+                std::mem::take(&mut chained.passed),
+                &mut chained.waited,
+            )
+            .await?;
             chained.passed = outputs.passed;
             chained.filtered.extend(
                 outputs
@@ -106,11 +116,15 @@ impl Chain {
     }
 }
 
-async fn run_stage(stage: &mut Stage, records: Vec<Record>) -> Result<Outputs, Error> {
+async fn run_stage(
+    stage: &mut Stage,
+    records: Vec<Record>,
+    waited: &mut bool,
+) -> Result<Outputs, Error> {
     let mut out = Outputs::default();
     out.passed.reserve(records.len());
     if stage.predicate.is_none() {
-        stage.transform.prepare(&records).await?;
+        noticing(stage.transform.prepare(&records), waited).await?;
         for (index, record) in records.into_iter().enumerate() {
             stage.transform.apply(index, record, &mut out);
         }
@@ -126,7 +140,7 @@ async fn run_stage(stage: &mut Stage, records: Vec<Record>) -> Result<Outputs, E
             left_out.push(record)
         }
     }
-    stage.transform.prepare(&selected).await?;
+    noticing(stage.transform.prepare(&selected), waited).await?;
     let (mut selected, mut left_out) = (selected.into_iter().enumerate(), left_out.into_iter());
     for taken in taken {
         if taken {
@@ -138,6 +152,17 @@ async fn run_stage(stage: &mut Stage, records: Vec<Record>) -> Result<Outputs, E
         }
     }
     Ok(out)
+}
+
+/// Waits for a future, and notes if it was not ready at once.
+async fn noticing<T>(future: impl Future<Output = T>, waited: &mut bool) -> T {
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        let polled = future.as_mut().poll(context);
+        *waited |= polled.is_pending();
+        polled
+    })
+    .await
 }
 
 #[cfg(test)]
@@ -180,6 +205,36 @@ mod tests {
             offset: -1,
         });
         record
+    }
+
+    struct Fetches(bool);
+
+    #[async_trait::async_trait]
+    impl Transform for Fetches {
+        async fn prepare(&mut self, _: &[Record]) -> Result<(), Error> {
+            if self.0 {
+                tokio::task::yield_now().await;
+            }
+            Ok(())
+        }
+
+        fn apply(&mut self, _: usize, record: Record, out: &mut Outputs) {
+            out.pass(record);
+        }
+    }
+
+    #[tokio::test]
+    async fn it_tells_whether_anything_had_to_be_fetched() {
+        for waits in [false, true] {
+            let stage = |waits| Stage {
+                name: "fetch".into(),
+                transform: Box::new(Fetches(waits)),
+                predicate: None,
+            };
+            let mut chain = Chain::new(vec![stage(waits), stage(false)]);
+            let chained = chain.run(vec![record("a", 0)]).await.unwrap();
+            assert_eq!(chained.waited, waits);
+        }
     }
 
     #[tokio::test]

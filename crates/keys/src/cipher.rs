@@ -3,6 +3,7 @@
 
 mod field;
 mod sealing;
+mod siv;
 
 pub use field::CipherKind;
 pub(crate) use field::{FieldCipher, PREFIX_BYTES, SHORTEST, TINK_VERSION};

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 
 use crate::cipher::{FieldCipher, PREFIX_BYTES, SHORTEST, TINK_VERSION};
 use crate::error::DecryptError;
@@ -17,8 +16,6 @@ use crate::link::KeyLink;
 pub struct DataKey {
     pub(crate) link: KeyLink,
     text: Box<str>,
-    /// The same, shared with all records that have it as their key.
-    record_key: Bytes,
     stream: Arc<str>,
     created: i64,
     window: i64,
@@ -35,11 +32,9 @@ impl DataKey {
         placement: u64,
         cipher: FieldCipher,
     ) -> Self {
-        let text = link.to_string();
         Self {
             link,
-            record_key: Bytes::copy_from_slice(text.as_bytes()),
-            text: text.into(),
+            text: link.to_string().into(),
             stream,
             created,
             window,
@@ -51,11 +46,6 @@ impl DataKey {
     /// The key's name (`keyLink`): a UUID that says nothing of the person.
     pub fn link(&self) -> &str {
         &self.text
-    }
-
-    /// The name as the key of a record, which costs no copy.
-    pub fn record_key(&self) -> Bytes {
-        self.record_key.clone()
     }
 
     /// The stream that the key belongs to.

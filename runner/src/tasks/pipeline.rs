@@ -22,6 +22,10 @@ use crate::converters::Converter;
 /// shares them.
 const LINGER: Duration = Duration::from_millis(10);
 
+/// Records that go through the chain together. What there is of them on the way stays in the processor's
+/// cache; of a whole batch it does not.
+const STEP: usize = 500;
+
 pub(super) fn run(env: &TaskEnv) -> Result<(), Error> {
     while !env.stopping() {
         let Some(topics) = env.wait_for_topics()? else {
@@ -42,6 +46,9 @@ struct Pipeline<'a> {
     topics: Vec<String>,
     /// Key and value converter for reading.
     read: (Converter, Converter),
+    /// Records of the next step: all there are while something has to be fetched for them (keys of new
+    /// values), so that they wait for it together.
+    step: usize,
     /// When the open transaction began, and the offsets that it moves.
     open: Option<Instant>,
     offsets: BTreeMap<TopicPartition, i64>,
@@ -87,6 +94,7 @@ impl<'a> Pipeline<'a> {
             producer,
             topics,
             read: (key, value),
+            step: STEP,
             open: None,
             offsets: BTreeMap::new(),
             positions: BTreeMap::new(),
@@ -187,6 +195,16 @@ impl<'a> Pipeline<'a> {
     }
 
     fn take_up_to(&mut self, messages: &[Message]) -> Result<(), Error> {
+        let mut rest = messages;
+        while !rest.is_empty() {
+            let (step, after) = rest.split_at(rest.len().min(self.step));
+            self.take_step(step)?;
+            rest = after;
+        }
+        Ok(())
+    }
+
+    fn take_step(&mut self, messages: &[Message]) -> Result<(), Error> {
         let env = self.env;
         let count = messages.len();
         env.metrics.read(count);
@@ -200,6 +218,7 @@ impl<'a> Pipeline<'a> {
             Ok((chain.run(records).await?, rejected))
         })?;
         chained.rejected.extend(unread);
+        self.step = if chained.waited { POLL_RECORDS } else { STEP };
         self.refuse_loops(&chained.passed)?;
         let unwritable = env
             .handle

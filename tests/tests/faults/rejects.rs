@@ -88,7 +88,7 @@ fn records(format: &Format, id: u32) -> Vec<log::Out> {
     for number in 0..GOOD {
         let key = number.to_string().into_bytes();
         records.push((0, Some(key), Some((format.good)(id, number))));
-        if number % 3 == 2 {
+        if number >= GOOD_FIRST && number % 3 == 2 {
             records.extend(
                 bad.next()
                     .map(|value| (0, Some(b"bad".to_vec()), Some(value))),
@@ -99,10 +99,12 @@ fn records(format: &Format, id: u32) -> Vec<log::Out> {
     records
 }
 
-const GOOD: usize = 20;
+/// More than go through a chain together.
+const GOOD_FIRST: usize = 1200;
+const GOOD: usize = GOOD_FIRST + 20;
 const BAD: usize = 5;
 /// Where the first bad one lies.
-const FIRST_BAD: usize = 3;
+const FIRST_BAD: usize = GOOD_FIRST + 3;
 
 /// A sink and a pipeline of each tolerance, for each format.
 fn write_connectors(deployment: &Deployment) {

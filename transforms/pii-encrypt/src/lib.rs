@@ -91,7 +91,8 @@ impl PiiEncrypt {
             }
         }
         value.edit(found, edits).map_err(RecordError::field)?;
-        record.key = Some(Payload::new(key.record_key(), Encoding::Text));
+        let name = self.edits.copy(key.link().as_bytes());
+        record.key = Some(Payload::new(name, Encoding::Text));
         record.placement = Placement::Hash(key.placement());
         self.encrypted.inc_by(fields);
         if let Some(kept) = kept {

@@ -14,20 +14,18 @@
 //! each plaintext under its own message key, so that the bounds of RFC 8452 for distinct nonces hold.
 
 use std::str::FromStr;
-use std::sync::{Mutex, PoisonError};
 
 use aes_gcm_siv::{AeadInOut, Aes256GcmSiv};
-use aes_siv::siv::Aes256Siv;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use super::siv::{AesSiv, SIV};
 use crate::error::DecryptError;
 
 /// Bytes of Tink's output prefix: version and key id.
 pub(crate) const PREFIX_BYTES: usize = 5;
 pub(crate) const TINK_VERSION: u8 = 1;
-const SIV: usize = 16;
 /// Bytes of the shortest ciphertext, that of nothing.
 pub(crate) const SHORTEST: usize = PREFIX_BYTES + SIV;
 const NONCE: usize = 12;
@@ -82,12 +80,7 @@ pub(crate) struct FieldCipher {
 }
 
 enum Mode {
-    // The crate's cipher keeps its CMAC state in itself. The lock is one key's own and held for less
-    // than a microsecond; who finds it taken makes a cipher of their own from `key`.
-    Siv {
-        cipher: Mutex<Box<Aes256Siv>>,
-        key: Zeroizing<[u8; 64]>,
-    },
+    Siv(Box<AesSiv>),
     GcmSiv {
         cipher: Box<Aes256GcmSiv>,
         nonces: Box<Hmac<Sha256>>,
@@ -102,10 +95,7 @@ impl FieldCipher {
         let mode = match kind {
             CipherKind::Aes256Siv => {
                 let key: &[u8; 64] = key.try_into().ok()?;
-                Mode::Siv {
-                    cipher: Mutex::new(Box::new(new_siv(key))),
-                    key: Zeroizing::new(*key),
-                }
+                Mode::Siv(Box::new(AesSiv::new(key)))
             }
             CipherKind::Aes256GcmSiv => {
                 let key: &[u8; 32] = key.try_into().ok()?;
@@ -127,7 +117,7 @@ impl FieldCipher {
     pub(crate) fn overhead(&self) -> usize {
         PREFIX_BYTES
             + match self.mode {
-                Mode::Siv { .. } => SIV,
+                Mode::Siv(_) => SIV,
                 Mode::GcmSiv { .. } => NONCE + TAG,
             }
     }
@@ -140,20 +130,15 @@ impl FieldCipher {
     }
 
     /// Writes the ciphertext of `plaintext` to `out`, which is exactly as long as that needs.
-    #[allow(clippy::expect_used, reason = "one header, and far less than 64 GiB")]
+    #[allow(clippy::expect_used, reason = "far less than 64 GiB")]
     pub(crate) fn encrypt_into(&self, plaintext: &[u8], out: &mut [u8]) {
         let (prefix, out) = out.split_at_mut(PREFIX_BYTES);
         prefix.copy_from_slice(&self.prefix);
         match &self.mode {
-            Mode::Siv { cipher, key } => {
+            Mode::Siv(cipher) => {
                 let (siv, body) = out.split_at_mut(SIV);
                 body.copy_from_slice(plaintext);
-                let tag = with_siv(cipher, key, |cipher| {
-                    cipher
-                        .encrypt_inout_detached([&[] as &[u8]], body.into())
-                        .expect("S2V takes one header")
-                });
-                siv.copy_from_slice(&tag);
+                siv.copy_from_slice(&cipher.encrypt(body));
             }
             Mode::GcmSiv { cipher, nonces } => {
                 let (nonce, rest) = out.split_at_mut(NONCE);
@@ -195,13 +180,9 @@ impl FieldCipher {
         }
         let sealed = &mut buffer[start + PREFIX_BYTES..];
         let (head, length, opened) = match &self.mode {
-            Mode::Siv { cipher, key } => {
-                let (tag, body) = sealed.split_first_chunk_mut::<SIV>().ok_or(DecryptError)?;
-                let length = body.len();
-                let opened = with_siv(cipher, key, |cipher| {
-                    cipher.decrypt_inout_detached([&[] as &[u8]], body.into(), (&*tag).into())
-                });
-                (SIV, length, opened)
+            Mode::Siv(cipher) => {
+                let (siv, body) = sealed.split_first_chunk_mut::<SIV>().ok_or(DecryptError)?;
+                (SIV, body.len(), cipher.decrypt(siv, body))
             }
             Mode::GcmSiv { cipher, .. } => {
                 let (nonce, rest) = sealed
@@ -215,35 +196,14 @@ impl FieldCipher {
                     body.into(),
                     (&*tag).into(),
                 );
-                (NONCE, length, opened)
+                (NONCE, length, opened.map_err(|_| DecryptError))
             }
         };
-        opened.map_err(|_| DecryptError)?;
+        opened?;
         let from = start + PREFIX_BYTES + head;
         buffer.copy_within(from..from + length, start);
         buffer.truncate(start + length);
         Ok(())
-    }
-}
-
-fn new_siv(key: &[u8; 64]) -> Aes256Siv {
-    <Aes256Siv as aes_siv::KeyInit>::new(key.into())
-}
-
-fn with_siv<T>(
-    cipher: &Mutex<Box<Aes256Siv>>,
-    key: &[u8; 64],
-    run: impl FnOnce(&mut Aes256Siv) -> T,
-) -> T {
-    match cipher.try_lock() {
-        Ok(mut cipher) => run(&mut cipher),
-        Err(std::sync::TryLockError::WouldBlock) => run(&mut new_siv(key)),
-        Err(std::sync::TryLockError::Poisoned(poisoned)) => {
-            // A panic may have left half a CMAC state.
-            let mut cipher = PoisonError::into_inner(poisoned);
-            **cipher = new_siv(key);
-            run(&mut cipher)
-        }
     }
 }
 
