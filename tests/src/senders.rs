@@ -1,5 +1,6 @@
 //! Clients of the intake that know which of their events were acknowledged.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -78,6 +79,31 @@ impl Senders {
             sent.extend(task.await.unwrap());
         }
         sent
+    }
+}
+
+/// Waits until every acknowledged event is written; each is there once, and one that was sent when the
+/// worker died once or not at all. `written` reads the markers of what is there.
+///
+/// # Panics
+/// When one is not there after a minute, twice, or unknown.
+pub async fn each_once(sent: &Sent, place: &str, written: impl AsyncFn() -> Vec<String>) {
+    let acknowledged = sent.iter().filter(|(_, done)| *done).count();
+    let what = format!("{acknowledged} acknowledged events in {place}");
+    let counts = eventually(&what, async || {
+        let mut counts: HashMap<String, usize> = HashMap::new();
+        for marker in written().await {
+            *counts.entry(marker).or_default() += 1;
+        }
+        let complete = sent
+            .iter()
+            .all(|(marker, done)| !done || counts.contains_key(marker));
+        complete.then_some(counts)
+    })
+    .await;
+    for (marker, count) in &counts {
+        assert_eq!(*count, 1, "{marker} in {place}");
+        assert!(sent.iter().any(|(other, _)| other == marker), "{marker}");
     }
 }
 

@@ -1,32 +1,19 @@
 //! What was acknowledged is there exactly once, whatever was killed meanwhile.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::collections::HashMap;
-
-use penstock_tests::senders::{Senders, Sent};
-use penstock_tests::{Deployment, Estate, eventually, on_both_brokers};
+use penstock_tests::senders::{Senders, Sent, each_once};
+use penstock_tests::{Deployment, Estate, on_both_brokers};
+use serde_json::Value;
 
 /// Every acknowledged event lies in the topic's files once; one that was sent when the worker
 /// died may lie there once or not at all.
 async fn exactly_once(deployment: &Deployment, topic: &str, sent: &Sent) {
-    let acknowledged = sent.iter().filter(|(_, done)| *done).count();
-    let what = format!("{acknowledged} acknowledged events in {topic}");
-    let written = eventually(&what, async || {
-        let mut written: HashMap<String, usize> = HashMap::new();
-        for event in deployment.output(topic) {
-            let marker = event["notSensitiveValue"].as_str().unwrap().to_owned();
-            *written.entry(marker).or_default() += 1;
-        }
-        let complete = sent
-            .iter()
-            .all(|(marker, done)| !done || written.contains_key(marker));
-        complete.then_some(written)
+    each_once(sent, topic, async || {
+        let events = deployment.output(topic).into_iter();
+        let marker = |event: Value| event["notSensitiveValue"].as_str().unwrap().to_owned();
+        events.map(marker).collect()
     })
     .await;
-    for (marker, count) in &written {
-        assert_eq!(*count, 1, "{marker} in {topic}");
-        assert!(sent.iter().any(|(other, _)| other == marker), "{marker}");
-    }
 }
 
 on_both_brokers! {

@@ -10,7 +10,7 @@ use crate::faults::Guard;
 
 /// The keys and tokens that a service has given, each good for the same time.
 #[derive(Debug, Clone)]
-pub(super) struct Given {
+pub struct Given {
     lifetime: Duration,
     by_name: Arc<Mutex<HashMap<String, Entry>>>,
 }
@@ -43,13 +43,18 @@ impl Given {
     }
 
     /// Keeps out whoever comes with what has run out, as stores do, and takes note of what is used.
-    pub(super) fn guard(&self) -> Guard {
+    #[must_use]
+    pub fn guard(&self) -> Guard {
         let given = self.clone();
         Box::new(move |headers| given.admit(headers))
     }
 
     /// How many have been used.
-    pub(super) fn used(&self) -> usize {
+    ///
+    /// # Panics
+    /// When a request has panicked.
+    #[must_use]
+    pub fn used(&self) -> usize {
         self.lock().values().filter(|entry| entry.used).count()
     }
 

@@ -16,7 +16,6 @@ use serde_json::{Value, json};
 use super::given::Given;
 use super::{Served, TemporaryKeys};
 use crate::Bucket;
-use crate::faults::Guard;
 
 /// What a container shows to be given credentials.
 pub const CONTAINER_TOKEN: &str = "the-container";
@@ -83,16 +82,10 @@ impl Machine {
         format!("localhost:{}", self.server.port)
     }
 
-    /// Keeps out whoever comes with what has run out, as stores do, and takes note of what is used.
+    /// The keys and tokens that it has given.
     #[must_use]
-    pub fn guard(&self) -> Guard {
-        self.state.given.guard()
-    }
-
-    /// How many of the keys and tokens that were given have been used.
-    #[must_use]
-    pub fn used(&self) -> usize {
-        self.state.given.used()
+    pub fn given(&self) -> &Given {
+        &self.state.given
     }
 }
 

@@ -8,6 +8,7 @@ mod signer;
 mod sts;
 mod token_service;
 
+pub use given::Given;
 pub use machine::{CONTAINER_TOKEN, Machine};
 pub use openid::OpenId;
 pub use signer::Signer;

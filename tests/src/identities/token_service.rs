@@ -14,7 +14,6 @@ use super::Served;
 use super::given::Given;
 use super::sts::part;
 use crate::Bucket;
-use crate::faults::Guard;
 
 /// The service in front of one store's.
 #[derive(Debug)]
@@ -55,16 +54,10 @@ impl TokenService {
         format!("http://127.0.0.1:{}", self.server.port)
     }
 
-    /// Keeps out whoever comes with keys that have run out, as stores do, and takes note of what is used.
+    /// The keys that it has given.
     #[must_use]
-    pub fn guard(&self) -> Guard {
-        self.state.given.guard()
-    }
-
-    /// How many of the keys that were given have been used.
-    #[must_use]
-    pub fn used(&self) -> usize {
-        self.state.given.used()
+    pub fn given(&self) -> &Given {
+        &self.state.given
     }
 
     /// The tokens that were shown to it, in their order.

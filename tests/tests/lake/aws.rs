@@ -132,7 +132,7 @@ async fn keys_of_a_web_identity_are_renewed_with_the_token_that_stands_in_its_fi
     let provider = OpenId::start().await;
     let (_server, bucket) = vouched_for(&provider).await;
     let service = TokenService::before(&bucket, SHORT).await;
-    let guard = FaultProxy::guarded(bucket.endpoint(), service.guard()).await;
+    let guard = FaultProxy::guarded(bucket.endpoint(), service.given().guard()).await;
     let estate = Estate::embedded();
     let deployment = deploy(&estate);
     let token = |subject| provider.token(subject, Minio::AUDIENCE);
@@ -156,7 +156,11 @@ async fn keys_of_a_web_identity_are_renewed_with_the_token_that_stands_in_its_fi
     let worker = deployment.start_with(&variables).await;
     let pause = SHORT * 2 / 100;
     let mut sent = send(&deployment, 0..100, pause).await;
-    assert!(service.used() >= 3, "{} keys were used", service.used());
+    assert!(
+        service.given().used() >= 3,
+        "{} keys were used",
+        service.given().used()
+    );
     assert!(service.shown().iter().all(|shown| *shown == first));
 
     replace(&deployment, &second);
@@ -289,7 +293,7 @@ async fn short_lived(
     keys: impl FnOnce(&FaultProxy) -> String,
     variables: impl FnOnce(&Deployment) -> Vec<(String, String)>,
 ) {
-    let guard = FaultProxy::guarded(bucket.endpoint(), machine.guard()).await;
+    let guard = FaultProxy::guarded(bucket.endpoint(), machine.given().guard()).await;
     let estate = Estate::embedded();
     let deployment = deploy(&estate);
     let keys = format!("{REGION}\n{ROTATION}\n{}", keys(&guard));
@@ -298,7 +302,11 @@ async fn short_lived(
     let variables: Vec<(&str, &str)> = variables.iter().map(|(a, b)| (&**a, &**b)).collect();
     run(&deployment, bucket, &variables, SHORT * 2 / 200).await;
     assert!(guard.count(Operation::Put) > 3);
-    assert!(machine.used() >= 3, "{} keys were used", machine.used());
+    assert!(
+        machine.given().used() >= 3,
+        "{} keys were used",
+        machine.given().used()
+    );
 }
 
 fn owned(variables: Vec<(&str, &str)>) -> Vec<(String, String)> {

@@ -100,7 +100,7 @@ async fn tokens_of_the_machines_account_are_renewed_in_time() {
     const SHORT: Duration = Duration::from_secs(4);
     let bucket = Bucket::gcs().await;
     let machine = Machine::start(&bucket, SHORT).await;
-    let guard = FaultProxy::guarded(bucket.endpoint(), machine.guard()).await;
+    let guard = FaultProxy::guarded(bucket.endpoint(), machine.given().guard()).await;
     let estate = Estate::embedded();
     let deployment = estate.deploy("demo");
     deployment.remove("files.properties");
@@ -118,6 +118,10 @@ async fn tokens_of_the_machines_account_are_renewed_in_time() {
     let sent = senders.stop().await;
     every_event_once(&bucket, "machine", Reader::JsonLines, &sent).await;
     assert!(guard.count(Operation::Put) > 2);
-    assert!(machine.used() >= 3, "{} tokens were used", machine.used());
+    assert!(
+        machine.given().used() >= 3,
+        "{} tokens were used",
+        machine.given().used()
+    );
     assert!(worker.stop().success());
 }

@@ -8,7 +8,7 @@ use penstock_tests::faults::{Fault, FaultProxy, Operation};
 use penstock_tests::readers::Reader;
 use penstock_tests::{Bucket, Deployment, Estate, eventually, on_both_brokers};
 
-use crate::table::{completed, files, marker};
+use crate::table::{completed, export_confluent, files, marker};
 
 const EVENTS: i64 = 400;
 
@@ -53,19 +53,8 @@ async fn send_all(deployment: &Deployment) {
 
 /// An export in Confluent's words of what the stream holds, below a directory by its name.
 fn export(deployment: &Deployment, bucket: &Bucket, endpoint: &str, name: &str) {
-    let credentials = bucket.credentials();
-    let text = format!(
-        "name={name}\n\
-         connector.class=io.confluent.connect.s3.S3SinkConnector\n\
-         topics=demo-2\n\
-         s3.bucket.name={}\n\
-         s3.region=us-east-1\n\
-         store.url={endpoint}\n\
-         aws.access.key.id={}\n\
-         aws.secret.access.key={}\n\
-         topics.dir={name}\n\
-         format.class=io.confluent.connect.s3.format.json.JsonFormat\n\
-         partitioner.class=io.confluent.connect.storage.partitioner.TimeBasedPartitioner\n\
+    let keys = format!(
+        "partitioner.class=io.confluent.connect.storage.partitioner.TimeBasedPartitioner\n\
          partition.duration.ms=3600000\n\
          path.format='dt'=YYYY-MM-dd/'hour'=HH\n\
          locale=en-US\n\
@@ -74,14 +63,9 @@ fn export(deployment: &Deployment, bucket: &Bucket, endpoint: &str, name: &str) 
          timestamp.field=strmMeta.timestamp\n\
          flush.size={FLUSH_SIZE}\n\
          rotate.interval.ms=3600000\n\
-         read.until=end\n\
-         consumer.override.session.timeout.ms=6000\n\
-         value.converter=io.confluent.connect.avro.AvroConverter\n",
-        bucket.name(),
-        credentials[0].1,
-        credentials[1].1,
+         read.until=end"
     );
-    deployment.write(&format!("{name}.properties"), &text);
+    export_confluent(deployment, bucket, endpoint, name, &keys);
 }
 
 /// `directory` and partition in the name of a file: `{name}/demo-2/{directory}/demo-2+{partition}+…`.

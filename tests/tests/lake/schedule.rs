@@ -13,7 +13,7 @@ use penstock_tests::{Bucket, Deployment, Estate, eventually, on_both_brokers};
 use serde_json::Value;
 
 use crate::moments::{Moments, session};
-use crate::table::{export, files, marker, metric};
+use crate::table::{export, export_confluent, files, marker, metric};
 
 const MOMENTS: Moments = Moments(Duration::from_secs(10));
 
@@ -29,33 +29,16 @@ const VOCABULARIES: [[&str; 2]; 2] = [
 
 /// An export in Confluent's words.
 fn confluent(deployment: &Deployment, bucket: &Bucket, endpoint: &str, name: &str) {
-    let credentials = bucket.credentials();
-    let text = format!(
-        "name={name}\n\
-         connector.class=io.confluent.connect.s3.S3SinkConnector\n\
-         storage.class=io.confluent.connect.s3.storage.S3Storage\n\
-         topics=demo-2\n\
-         s3.bucket.name={}\n\
-         s3.region=us-east-1\n\
-         store.url={endpoint}\n\
-         aws.access.key.id={}\n\
-         aws.secret.access.key={}\n\
-         topics.dir={name}\n\
-         format.class=io.confluent.connect.s3.format.json.JsonFormat\n\
-         fields=value,offset\n\
+    let keys = format!(
+        "fields=value,offset\n\
          partitioner.class=io.confluent.connect.storage.partitioner.FieldPartitioner\n\
          partition.field.name=consistentValue\n\
          flush.size=100000\n\
          rotate.schedule.interval.ms={}\n\
-         timezone=Europe/Amsterdam\n\
-         consumer.override.session.timeout.ms=6000\n\
-         value.converter=io.confluent.connect.avro.AvroConverter\n",
-        bucket.name(),
-        credentials[0].1,
-        credentials[1].1,
-        MOMENTS.0.as_millis(),
+         timezone=Europe/Amsterdam",
+        MOMENTS.0.as_millis()
     );
-    deployment.write(&format!("{name}.properties"), &text);
+    export_confluent(deployment, bucket, endpoint, name, &keys);
 }
 
 /// An export in our own words.

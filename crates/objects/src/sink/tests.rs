@@ -69,6 +69,14 @@ fn plan(store: Store, rotation: Rotation) -> Plan {
     }
 }
 
+/// Files lie under the hour of the clock, and end with the last record.
+fn by_hours(store: Store) -> Plan {
+    Plan {
+        layout: Arc::new(ByKey { hours: true }),
+        ..plan(store, Rotation::default())
+    }
+}
+
 fn records(records: u64) -> Rotation {
     Rotation {
         records: Some(records),
@@ -101,6 +109,11 @@ fn record(offset: i64, key: &str) -> Record {
     record_at(0, offset, key, &offset.to_string(), offset)
 }
 
+/// Records of one key, one for each offset.
+fn of_one_key(offsets: std::ops::Range<i64>) -> Vec<Record> {
+    offsets.map(|offset| record(offset, "a")).collect()
+}
+
 struct Bench {
     sink: ObjectSink,
     journal: MemoryJournal,
@@ -124,6 +137,13 @@ impl Bench {
             clock,
             context,
         }
+    }
+
+    /// One that has its partition and as much memory as it likes.
+    async fn opened(plan: Plan) -> Self {
+        let mut bench = Self::new(plan, Budget::unlimited());
+        bench.open().await;
+        bench
     }
 
     /// As a kill -9 does.

@@ -32,8 +32,7 @@ async fn records_of_one_offset_with_other_schemas_have_files_of_their_own_also_a
     for durable in [None, Some(1), Some(2)] {
         let (faulty, store) = faulty();
         let plan = plan(store, Rotation::default());
-        let mut bench = Bench::new(plan.clone(), Budget::unlimited());
-        bench.open().await;
+        let mut bench = Bench::opened(plan.clone()).await;
         assert_eq!(bench.write(batch()).await, []);
         if let Some(schema) = durable {
             // One of the two is there, and the position stays before both.
@@ -60,8 +59,7 @@ async fn records_of_one_offset_with_other_schemas_have_files_of_their_own_also_a
 #[tokio::test]
 async fn a_batch_that_is_given_again_is_not_written_again() {
     let (faulty, store) = faulty();
-    let mut bench = Bench::new(plan(store, Rotation::default()), Budget::unlimited());
-    bench.open().await;
+    let mut bench = Bench::opened(plan(store, Rotation::default())).await;
     let batch = vec![record(1, "a"), record(1, "b"), record(2, "a")];
     bench.write(batch.clone()).await;
     bench.write(batch).await;
@@ -76,10 +74,8 @@ async fn a_batch_that_is_given_again_is_not_written_again() {
 #[tokio::test]
 async fn records_that_are_read_again_lie_under_the_hour_in_which_they_were_first_read() {
     let (faulty, store) = faulty();
-    let mut plan = plan(store, Rotation::default());
-    plan.layout = Arc::new(ByKey { hours: true });
-    let mut bench = Bench::new(plan.clone(), Budget::unlimited());
-    bench.open().await;
+    let plan = by_hours(store);
+    let mut bench = Bench::opened(plan.clone()).await;
     for (clock, batch) in [
         (0, vec![record(0, "a"), record(1, "b")]),
         (20_000, vec![record(2, "a")]),
@@ -121,10 +117,8 @@ async fn records_that_are_read_again_lie_under_the_hour_in_which_they_were_first
 #[tokio::test]
 async fn records_behind_those_that_are_read_again_lie_under_the_hour_of_now() {
     let (faulty, store) = faulty();
-    let mut plan = plan(store, Rotation::default());
-    plan.layout = Arc::new(ByKey { hours: true });
-    let mut bench = Bench::new(plan.clone(), Budget::unlimited());
-    bench.open().await;
+    let plan = by_hours(store);
+    let mut bench = Bench::opened(plan.clone()).await;
     for (clock, batch) in [
         (0, vec![record(0, "a")]),
         (20_000, vec![record(1, "a"), record(2, "b")]),
@@ -160,11 +154,8 @@ async fn what_was_exported_before_is_found_and_counts() {
         let plan = plan(store, records(size));
         for _ in 0..2 {
             // A journal of its own each time: the connector was made anew.
-            let mut bench = Bench::new(plan.clone(), Budget::unlimited());
-            bench.open().await;
-            bench
-                .write((0..120).map(|offset| record(offset, "a")).collect())
-                .await;
+            let mut bench = Bench::opened(plan.clone()).await;
+            bench.write(of_one_key(0..120)).await;
             bench.flush(FlushReason::End).await.unwrap();
             assert_eq!(bench.notices().len() as u64, 120 / size);
         }
@@ -179,11 +170,8 @@ async fn files_that_collect_are_dropped_when_their_partition_goes_and_come_again
     let (faulty, store) = faulty();
     let mut plan = plan(store, records(20));
     plan.part_bytes = 20;
-    let mut bench = Bench::new(plan.clone(), Budget::unlimited());
-    bench.open().await;
-    bench
-        .write((0..27).map(|offset| record(offset, "a")).collect())
-        .await;
+    let mut bench = Bench::opened(plan.clone()).await;
+    bench.write(of_one_key(0..27)).await;
     let position = bench.flush(FlushReason::Close).await.unwrap();
     assert_eq!(position, Some(20), "the file that ended is there");
     bench.sink.close(&[partition(0)]).await.unwrap();
@@ -198,15 +186,8 @@ async fn files_that_collect_are_dropped_when_their_partition_goes_and_come_again
 async fn a_file_whose_records_have_gone_is_written_with_those_that_are_left() {
     let (faulty, store) = faulty();
     let plan = plan(store, records(3));
-    let mut bench = Bench::new(plan.clone(), Budget::unlimited());
-    bench.open().await;
-    faulty.rule(|asked, _| {
-        if asked == "put" {
-            Fault::Hangs
-        } else {
-            Fault::None
-        }
-    });
+    let mut bench = Bench::opened(plan.clone()).await;
+    faulty.fail_always("put", Fault::Hangs);
     bench
         .write(
             (0..6)

@@ -6,23 +6,10 @@ use super::*;
 async fn requests_whose_answers_are_lost_are_settled_by_looking() {
     for what in ["put", "complete"] {
         let (faulty, store) = faulty();
-        let mut bench = Bench::new(
-            plan(store, records(if what == "put" { 2 } else { 60 })),
-            Budget::unlimited(),
-        );
-        bench.open().await;
-        let mut lost = 0;
-        faulty.rule(move |asked, _| {
-            lost += usize::from(asked == what);
-            if asked == what && lost == 1 {
-                Fault::After
-            } else {
-                Fault::None
-            }
-        });
-        bench
-            .write((0..60).map(|offset| record(offset, "a")).collect())
-            .await;
+        let mut bench =
+            Bench::opened(plan(store, records(if what == "put" { 2 } else { 60 }))).await;
+        faulty.fail(what, 1, Fault::After);
+        bench.write(of_one_key(0..60)).await;
         bench.flush(FlushReason::End).await.unwrap();
         let there = objects(&*faulty.memory).await;
         let lines: Vec<String> = there.into_values().flatten().collect();
@@ -79,20 +66,9 @@ async fn a_large_object_is_compared_range_by_range_and_each_is_asked_for_again()
 #[tokio::test]
 async fn a_part_that_fails_is_sent_again_before_the_task_starts_anew() {
     let (faulty, store) = faulty();
-    let mut bench = Bench::new(plan(store, records(60)), Budget::unlimited());
-    bench.open().await;
-    let mut failures = 0;
-    faulty.rule(move |asked, _| {
-        failures += usize::from(asked == "part");
-        if asked == "part" && failures <= 2 {
-            Fault::Before
-        } else {
-            Fault::None
-        }
-    });
-    bench
-        .write((0..60).map(|offset| record(offset, "a")).collect())
-        .await;
+    let mut bench = Bench::opened(plan(store, records(60))).await;
+    faulty.fail("part", 2, Fault::Before);
+    bench.write(of_one_key(0..60)).await;
     bench.flush(FlushReason::End).await.unwrap();
     let there = objects(&*faulty.memory).await;
     assert_eq!(there["lake/a/demo+0+0000.jsonl"].len(), 60);
@@ -103,15 +79,8 @@ async fn a_store_that_stays_away_makes_the_task_start_anew_and_nothing_is_lost()
     for what in ["put", "create", "part", "complete", "head"] {
         let (faulty, store) = faulty();
         let plan = plan(store, records(60));
-        let mut bench = Bench::new(plan.clone(), Budget::unlimited());
-        bench.open().await;
-        faulty.rule(move |asked, _| {
-            if asked == what {
-                Fault::Before
-            } else {
-                Fault::None
-            }
-        });
+        let mut bench = Bench::opened(plan.clone()).await;
+        faulty.fail_always(what, Fault::Before);
         let batch = |from: i64| -> Vec<Record> {
             // Large files under one key, small ones under the other.
             let key = |offset: i64| if offset % 30 == 7 { "small" } else { "large" };
@@ -148,11 +117,8 @@ async fn an_object_of_somebody_else_is_not_touched_and_stops_the_task() {
         let name = "lake/a/demo+0+0000.jsonl";
         let path = object_store::path::Path::from(name);
         faulty.memory.put(&path, "theirs".into()).await.unwrap();
-        let mut bench = Bench::new(plan(store, records(size)), Budget::unlimited());
-        bench.open().await;
-        bench
-            .write((0..size as i64).map(|offset| record(offset, "a")).collect())
-            .await;
+        let mut bench = Bench::opened(plan(store, records(size))).await;
+        bench.write(of_one_key(0..size as i64)).await;
         let error = bench.flush(FlushReason::End).await.unwrap_err();
         assert_eq!(error.retry, Retry::Never);
         assert_eq!(
@@ -168,15 +134,8 @@ async fn an_object_of_somebody_else_is_not_touched_and_stops_the_task() {
 #[tokio::test]
 async fn a_store_that_refuses_is_not_asked_again() {
     let (faulty, store) = faulty();
-    let mut bench = Bench::new(plan(store, records(1)), Budget::unlimited());
-    bench.open().await;
-    faulty.rule(|asked, _| {
-        if asked == "put" {
-            Fault::Denied
-        } else {
-            Fault::None
-        }
-    });
+    let mut bench = Bench::opened(plan(store, records(1))).await;
+    faulty.fail_always("put", Fault::Denied);
     bench.write(vec![record(1, "a")]).await;
     let error = bench.flush(FlushReason::End).await.unwrap_err();
     assert_eq!(error.retry, Retry::Never);

@@ -56,6 +56,24 @@ impl Faulty {
         self.inner.lock().unwrap().rule = Some(Box::new(rule));
     }
 
+    /// From now on the first so many requests of a kind have this fault.
+    pub(crate) fn fail(&self, kind: &'static str, times: usize, fault: Fault) {
+        let mut asked = 0;
+        self.rule(move |what, _| {
+            asked += usize::from(what == kind);
+            if what == kind && asked <= times {
+                fault
+            } else {
+                Fault::None
+            }
+        });
+    }
+
+    /// From now on every request of a kind has this fault.
+    pub(crate) fn fail_always(&self, kind: &'static str, fault: Fault) {
+        self.fail(kind, usize::MAX, fault);
+    }
+
     pub(crate) fn well(&self) {
         self.inner.lock().unwrap().rule = None;
     }

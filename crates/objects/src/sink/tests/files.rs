@@ -49,8 +49,7 @@ async fn large_files_go_up_in_parts_while_they_collect() {
     let (faulty, store) = faulty();
     let mut plan = plan(store, Rotation::default());
     plan.part_bytes = 100 << 10;
-    let mut bench = Bench::new(plan, Budget::unlimited());
-    bench.open().await;
+    let mut bench = Bench::opened(plan).await;
     let value = format!("\"{}\"", "x".repeat(50_000));
     for offset in 0..10 {
         bench
@@ -75,8 +74,7 @@ async fn large_files_go_up_in_parts_while_they_collect() {
 #[tokio::test]
 async fn records_that_fit_nowhere_are_rejected_alone() {
     let (faulty, store) = faulty();
-    let mut bench = Bench::new(plan(store, Rotation::default()), Budget::unlimited());
-    bench.open().await;
+    let mut bench = Bench::opened(plan(store, Rotation::default())).await;
     let mut without_key = record(2, "a");
     without_key.key = None;
     let mut tombstone = record(3, "a");
@@ -136,8 +134,7 @@ async fn a_directory_takes_small_and_large_files() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::directory(directory.path()).unwrap();
     let objects_of = store.objects().clone();
-    let mut bench = Bench::new(plan(store, records(60)), Budget::unlimited());
-    bench.open().await;
+    let mut bench = Bench::opened(plan(store, records(60))).await;
     let key = |offset: i64| if offset % 2 == 0 { "a" } else { "b" };
     bench
         .write((0..130).map(|offset| record(offset, key(offset))).collect())

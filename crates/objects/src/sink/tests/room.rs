@@ -10,13 +10,7 @@ async fn without_room_nothing_more_is_taken_until_files_have_left() {
     plan.part_bytes = 1 << 20;
     let mut bench = Bench::new(plan, budget.clone());
     bench.open().await;
-    faulty.rule(|asked, _| {
-        if asked == "put" {
-            Fault::Hangs
-        } else {
-            Fault::None
-        }
-    });
+    faulty.fail_always("put", Fault::Hangs);
     let mut offset = 0;
     while bench.sink.need() != Need::Room {
         let value = format!("\"{}\"", "x".repeat(2000));
@@ -43,15 +37,8 @@ async fn a_file_that_is_rebuilt_gets_its_records_though_there_is_no_room() {
     let (faulty, store) = faulty();
     let mut plan = plan(store, records(40));
     plan.part_bytes = 1 << 20;
-    let mut bench = Bench::new(plan.clone(), Budget::unlimited());
-    bench.open().await;
-    faulty.rule(|asked, _| {
-        if asked == "put" {
-            Fault::Hangs
-        } else {
-            Fault::None
-        }
-    });
+    let mut bench = Bench::opened(plan.clone()).await;
+    faulty.fail_always("put", Fault::Hangs);
     let batch = |range: std::ops::Range<i64>| -> Vec<Record> {
         let value = format!("\"{}\"", "x".repeat(1000));
         range

@@ -29,8 +29,7 @@ async fn a_quiet_file_and_a_scheduled_moment_and_a_new_stamp_end_files_without_r
         let (faulty, store) = faulty();
         let mut plan = plan(store, rotation);
         plan.layout = Arc::new(ByKey { hours });
-        let mut bench = Bench::new(plan, Budget::unlimited());
-        bench.open().await;
+        let mut bench = Bench::opened(plan).await;
         bench.write(vec![record(1, "a")]).await;
         bench.clock.store(3_599_999, Ordering::Relaxed);
         assert_eq!(bench.settle().await.unwrap(), Some(1), "{case}");
@@ -57,8 +56,7 @@ async fn the_file_that_waited_longest_ends_when_too_many_are_open() {
     let (faulty, store) = faulty();
     let mut plan = plan(store, Rotation::default());
     plan.max_open = 2;
-    let mut bench = Bench::new(plan, Budget::unlimited());
-    bench.open().await;
+    let mut bench = Bench::opened(plan).await;
     bench.write(vec![record(1, "a"), record(2, "b")]).await;
     bench.clock.store(1, Ordering::Relaxed);
     bench.write(vec![record(3, "a"), record(4, "c")]).await;
