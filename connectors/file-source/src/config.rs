@@ -25,20 +25,6 @@ choice! {
     }
 }
 
-/// The schema that all rows have to fit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PinnedSchema(pub SchemaRef);
-
-impl ConfigValue for PinnedSchema {
-    const KIND: &'static str = "a schema reference (path/…/x.y.z)";
-
-    fn parse(text: &str) -> Result<Self, String> {
-        SchemaRef::parse(text)
-            .map(Self)
-            .map_err(|error| error.to_string())
-    }
-}
-
 /// The character between columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Delimiter(pub u8);
@@ -99,7 +85,7 @@ config! {
         /// Topic that rows are appended to.
         "topic" => topic: String,
         /// Schema that every row has to fit; its types say how values are read. Without it, events are JSON, and the values of CSV are text.
-        "schema" => schema: Option<PinnedSchema>,
+        "schema" => schema: Option<SchemaRef>,
         /// What files hold: `auto` (`.csv`, `.tsv`, `.jsonl`, `.ndjson`, `.json` say it), `csv` or `jsonl`.
         "format" => format: FileFormat = "auto",
         /// How often to look for new files. Without it the connector is COMPLETED once it has read the files that are there; the next start reads those that are new by then.

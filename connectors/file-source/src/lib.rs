@@ -27,9 +27,7 @@ mod store;
 mod target;
 mod time;
 
-pub use config::{
-    Delimiter, FileFormat, FileSourceConfig, FileSourceKeys, NullText, PinnedSchema, Quote,
-};
+pub use config::{Delimiter, FileFormat, FileSourceConfig, FileSourceKeys, NullText, Quote};
 pub use consent::Levels;
 pub use place::FilePlace;
 pub use source::FileSource;

@@ -6,10 +6,9 @@ use apache_avro::Schema as Avro;
 use penstock_connect::Error;
 use penstock_formats::avro::Outline;
 use penstock_formats::{FieldPath, Fields, PathError, ScalarKind, Schema};
-use penstock_registry::{RegistryClient, Retry, SchemaRef};
+use penstock_registry::{RegistryClient, SchemaRef};
 
 use crate::cell::{Cell, CellType};
-use crate::config::PinnedSchema;
 
 /// What rows become.
 pub(crate) enum Target {
@@ -37,22 +36,13 @@ impl Target {
     /// The pinned schema, from the registry.
     pub(crate) async fn find(
         registry: &RegistryClient,
-        pinned: Option<&PinnedSchema>,
+        reference: Option<&SchemaRef>,
     ) -> Result<Self, Error> {
-        let Some(PinnedSchema(reference)) = pinned else {
+        let Some(reference) = reference else {
             return Ok(Self::Json);
         };
-        match registry.by_ref(reference).await {
-            Ok(schema) => Ok(Self::new(reference.clone(), schema)),
-            Err(error) => {
-                let message = format!("schema: {reference} cannot be had");
-                Err(match error.retry() {
-                    Retry::Never => Error::never(message),
-                    Retry::Backoff => Error::reconnect(message),
-                }
-                .with_source(error))
-            }
-        }
+        let schema = registry.configured(reference).await?;
+        Ok(Self::new(reference.clone(), schema))
     }
 
     pub(crate) fn new(reference: SchemaRef, schema: Arc<Schema>) -> Self {

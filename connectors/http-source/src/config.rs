@@ -4,22 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use penstock_connect::config;
-use penstock_connect::config::{ByteSize, ConfigValue, ListenAddress, Millis, Secret};
+use penstock_connect::config::{ByteSize, ListenAddress, Millis, Secret};
 use penstock_registry::SchemaRef;
-
-/// The schema of events that name none.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DefaultSchema(pub SchemaRef);
-
-impl ConfigValue for DefaultSchema {
-    const KIND: &'static str = "a schema reference (handle/name/x.y.z)";
-
-    fn parse(text: &str) -> Result<Self, String> {
-        SchemaRef::parse(text)
-            .map(Self)
-            .map_err(|error| error.to_string())
-    }
-}
 
 config! {
     /// Takes events in over HTTP and appends them to a topic: `POST /event` for one event in Avro's
@@ -33,7 +19,7 @@ config! {
         /// Topic that events are appended to.
         "topic" => topic: String,
         /// Schema of events that name none, `handle/name/x.y.z`. Without it each request has to name one.
-        "schema" => schema: Option<DefaultSchema>,
+        "schema" => schema: Option<SchemaRef>,
         /// Certificate chain in PEM; turns TLS on.
         "http.tls.certificate" => certificate: Option<PathBuf>,
         /// Private key of the certificate in PEM.

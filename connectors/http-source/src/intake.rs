@@ -8,12 +8,12 @@ use axum::extract::Request;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use penstock_connect::{Outcome, Record};
+use penstock_listen::Tokens;
 use penstock_registry::SchemaRef;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use crate::answer::Refusal;
-use crate::auth::Tokens;
 use crate::body::{BodyFormat, content_length};
 use crate::counters::Counters;
 use crate::queue::{Queue, Room};

@@ -9,7 +9,6 @@
 //! Refusals say what is wrong and where; they never repeat a value of the event.
 
 mod answer;
-mod auth;
 mod batch;
 mod body;
 mod config;
@@ -21,5 +20,5 @@ mod schemas;
 mod server;
 mod source;
 
-pub use config::{DefaultSchema, HttpSourceConfig};
+pub use config::HttpSourceConfig;
 pub use source::HttpSource;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use penstock_connect::{Error, Source, SourceBatch, TaskContext};
+use penstock_listen::Tokens;
 use penstock_registry::RegistryClient;
 use serde_json::Value;
 
-use crate::auth::Tokens;
 use crate::config::HttpSourceConfig;
 use crate::counters::Counters;
 use crate::intake::Intake;
@@ -106,7 +106,7 @@ impl Source for HttpSource {
         let (queue, waiters) = queue(config.queue_events, bytes);
         let intake = Intake {
             topic: config.topic.as_str().into(),
-            schema: config.schema.clone().map(|schema| schema.0),
+            schema: config.schema.clone(),
             schemas: Schemas::new(self.registry.clone()),
             queue,
             tokens: self.tokens()?,

@@ -28,20 +28,6 @@ impl ConfigValue for StreamUri {
     }
 }
 
-/// The schema that all events of the stream have to fit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PinnedSchema(pub SchemaRef);
-
-impl ConfigValue for PinnedSchema {
-    const KIND: &'static str = "a schema reference (path/…/x.y.z)";
-
-    fn parse(text: &str) -> Result<Self, String> {
-        SchemaRef::parse(text)
-            .map(Self)
-            .map_err(|error| error.to_string())
-    }
-}
-
 /// A moment from which to begin, as it is sent to the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Since(pub String);
@@ -73,7 +59,7 @@ config! {
         /// Topic that events are appended to.
         "topic" => topic: String,
         /// Schema that every event has to fit; others go to the error stream. Without it, events are JSON of any shape.
-        "schema" => schema: Option<PinnedSchema>,
+        "schema" => schema: Option<SchemaRef>,
         /// Where to begin at the very first start (`since=` of EventStreams); later starts resume. Without it, with what comes after connecting.
         "since" => since: Option<Since>,
         /// Drop the events by which operators test a stream (`meta.domain` is `canary`).

@@ -20,5 +20,5 @@ mod position;
 mod recent;
 mod source;
 
-pub use config::{PinnedSchema, Since, SseSourceConfig, StreamUri};
+pub use config::{Since, SseSourceConfig, StreamUri};
 pub use source::SseSource;

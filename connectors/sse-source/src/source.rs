@@ -7,14 +7,13 @@ use async_trait::async_trait;
 use chrono::Utc;
 use futures::future::BoxFuture;
 use penstock_connect::{Error, Source, SourceBatch, SourceRecord, TaskContext};
-use penstock_formats::Schema;
-use penstock_registry::{RegistryClient, Retry, SchemaRef};
+use penstock_registry::RegistryClient;
 use reqwest::Response;
 use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
 
 use crate::backoff::Backoff;
-use crate::config::{PinnedSchema, SseSourceConfig};
+use crate::config::SseSourceConfig;
 use crate::connection::Connector;
 use crate::counters::Counters;
 use crate::decoder::{Decoder, ServerEvent};
@@ -46,27 +45,6 @@ impl SseSource {
     }
 }
 
-/// The pinned schema, from the registry.
-async fn pinned(
-    registry: &RegistryClient,
-    schema: Option<&PinnedSchema>,
-) -> Result<Option<(SchemaRef, Arc<Schema>)>, Error> {
-    let Some(PinnedSchema(reference)) = schema else {
-        return Ok(None);
-    };
-    match registry.by_ref(reference).await {
-        Ok(schema) => Ok(Some((reference.clone(), schema))),
-        Err(error) => {
-            let message = format!("schema: {reference} cannot be had");
-            Err(match error.retry() {
-                Retry::Never => Error::never(message),
-                Retry::Backoff => Error::reconnect(message),
-            }
-            .with_source(error))
-        }
-    }
-}
-
 #[async_trait]
 impl Source for SseSource {
     fn replayable(&self) -> bool {
@@ -84,7 +62,13 @@ impl Source for SseSource {
             return Ok(());
         }
         let config = &self.config;
-        let schema = pinned(&self.registry, config.schema.as_ref()).await?;
+        let schema = match &config.schema {
+            Some(reference) => {
+                let schema = self.registry.configured(reference).await?;
+                Some((reference.clone(), schema))
+            }
+            None => None,
+        };
         let max_event = usize::try_from(config.max_event.0).unwrap_or(usize::MAX);
         self.reader = Some(Reader {
             events: EventReader::new(&config.topic, schema, max_event)?,

@@ -4,28 +4,20 @@
 //! could read the user's streams. A page's origin has to be listed, or be the very host that it
 //! connects to (see [`penstock_listen::origin`]).
 
-use std::collections::HashSet;
-
 use axum::http::{HeaderMap, StatusCode, header};
+use penstock_listen::Tokens;
 use penstock_listen::origin::is_own;
-use sha2::{Digest, Sha256};
 
 /// The rules for viewers.
 pub(crate) struct Admission {
     origins: Vec<String>,
-    /// Digests of the tokens, so that neither memory nor time of a comparison tells one.
-    tokens: HashSet<[u8; 32]>,
+    tokens: Tokens,
 }
 
 impl Admission {
     /// `tokens` are separated by commas, blanks or line ends; without any, everybody may watch.
     pub(crate) fn new(origins: Vec<String>, tokens: Option<&str>) -> Self {
-        let tokens = tokens
-            .unwrap_or_default()
-            .split(|c: char| c == ',' || c.is_whitespace())
-            .filter(|token| !token.is_empty())
-            .map(|token| digest(token.as_bytes()))
-            .collect();
+        let tokens = tokens.map(Tokens::parse).unwrap_or_default();
         Self { origins, tokens }
     }
 
@@ -49,9 +41,7 @@ impl Admission {
                 ));
             }
         }
-        if self.has_tokens()
-            && !bearer(headers).is_some_and(|token| self.tokens.contains(&digest(token)))
-        {
+        if !self.tokens.admit(headers) {
             return Err((
                 StatusCode::UNAUTHORIZED,
                 "Not authorised. Send Authorization: Bearer with a token that this sink knows.",
@@ -65,18 +55,6 @@ impl Admission {
             .iter()
             .any(|listed| listed.eq_ignore_ascii_case(origin))
     }
-}
-
-fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
-    let value = headers.get(header::AUTHORIZATION)?.as_bytes();
-    let (scheme, token) = value.split_at_checked(7)?;
-    scheme
-        .eq_ignore_ascii_case(b"bearer ")
-        .then(|| token.trim_ascii())
-}
-
-fn digest(token: &[u8]) -> [u8; 32] {
-    Sha256::digest(token).into()
 }
 
 #[cfg(test)]

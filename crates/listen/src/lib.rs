@@ -2,5 +2,7 @@
 
 pub mod origin;
 mod refusal;
+mod tokens;
 
 pub use refusal::hear_out;
+pub use tokens::{Tokens, bearer};

@@ -11,6 +11,7 @@
 pub mod compat;
 
 mod client;
+mod configured;
 mod content;
 mod error;
 mod loader;

@@ -12,7 +12,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use penstock_listen::origin;
+use penstock_listen::{bearer, origin};
 
 use super::{Rest, RestError};
 
@@ -42,7 +42,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 pub(super) struct Caller {
     /// The request comes from a program on this machine, as far as can be told.
     is_here: bool,
-    bearer: Option<String>,
+    bearer: Option<Vec<u8>>,
 }
 
 impl FromRequestParts<Rest> for Caller {
@@ -56,10 +56,7 @@ impl FromRequestParts<Rest> for Caller {
         // have been made to point here.
         let is_here =
             is_near && origin::asks_loopback(headers, &parts.uri) && !origin::is_forwarded(headers);
-        let given = headers.get(header::AUTHORIZATION);
-        let bearer = given
-            .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
-            .map(str::to_owned);
+        let bearer = bearer(headers).map(<[u8]>::to_vec);
         Ok(Self { is_here, bearer })
     }
 }
@@ -82,7 +79,7 @@ impl Caller {
                      not through a proxy, unless rest.reveal.token is set"
                 ),
             ),
-            (Some(token), Some(given)) if same(given, token.reveal()) => return Ok(()),
+            (Some(token), Some(given)) if same(given, token.reveal().as_bytes()) => return Ok(()),
             (Some(_), _) => (
                 StatusCode::UNAUTHORIZED,
                 format!("{what} needs the bearer token of rest.reveal.token"),
@@ -93,10 +90,6 @@ impl Caller {
 }
 
 /// Compares in a time that does not depend on where they differ.
-fn same(a: &str, b: &str) -> bool {
-    a.len() == b.len()
-        && a.bytes()
-            .zip(b.bytes())
-            .fold(0, |differ, (a, b)| differ | (a ^ b))
-            == 0
+fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
 }

@@ -6,13 +6,13 @@ use std::collections::HashSet;
 use axum::http::{HeaderMap, header};
 use sha2::{Digest, Sha256};
 
-/// The tokens that senders may bring; without any, everybody may send.
+/// The tokens of which a request has to bring one; without any, everybody is let in.
 #[derive(Default)]
-pub(crate) struct Tokens(HashSet<[u8; 32]>);
+pub struct Tokens(HashSet<[u8; 32]>);
 
 impl Tokens {
     /// Reads tokens that are separated by commas, blanks or line ends.
-    pub(crate) fn parse(text: &str) -> Self {
+    pub fn parse(text: &str) -> Self {
         Self(
             text.split(|c: char| c == ',' || c.is_whitespace())
                 .filter(|token| !token.is_empty())
@@ -21,24 +21,20 @@ impl Tokens {
         )
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Whether the request brings one of the tokens, or none is needed.
-    pub(crate) fn admit(&self, headers: &HeaderMap) -> bool {
-        if self.is_empty() {
-            return true;
-        }
-        headers
-            .get(header::AUTHORIZATION)
-            .and_then(|value| bearer(value.as_bytes()))
-            .is_some_and(|token| self.0.contains(&digest(token)))
+    pub fn admit(&self, headers: &HeaderMap) -> bool {
+        self.is_empty() || bearer(headers).is_some_and(|token| self.0.contains(&digest(token)))
     }
 }
 
-/// The token of `Bearer <token>`; the scheme's case does not matter (RFC 7235).
-fn bearer(value: &[u8]) -> Option<&[u8]> {
+/// The token of `Authorization: Bearer <token>`; the scheme's case does not matter (RFC 7235).
+pub fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let value = headers.get(header::AUTHORIZATION)?.as_bytes();
     let (scheme, token) = value.split_at_checked(7)?;
     scheme
         .eq_ignore_ascii_case(b"bearer ")
