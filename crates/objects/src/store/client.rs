@@ -5,6 +5,7 @@ use std::time::Duration;
 use object_store::{BackoffConfig, ClientOptions, RetryConfig};
 use penstock_connect::config::Secret;
 use penstock_transfer::Connector;
+use url::{Host, Url};
 
 use super::identity::variable;
 
@@ -115,43 +116,47 @@ fn machine_hosts() -> String {
         "GCE_METADATA_HOST",
         "IDENTITY_ENDPOINT",
     ];
-    let given = given.iter().filter_map(|name| variable(name));
-    let mut hosts: Vec<String> = given.map(|address| host(&address).to_owned()).collect();
-    hosts.extend(USUAL.map(str::to_owned));
-    hosts.join(",")
+    let given = given.iter().filter_map(|name| host(&variable(name)?));
+    let given = given.map(|host| match host {
+        Host::Ipv6(address) => address.to_string(),
+        host => host.to_string(),
+    });
+    let usual = USUAL.into_iter().map(str::to_owned);
+    given.chain(usual).collect::<Vec<_>>().join(",")
 }
 
 /// The host of a URL, or of `host:port`.
-fn host(address: &str) -> &str {
-    let address = address.split_once("://").map_or(address, |(_, rest)| rest);
-    let address = address.split('/').next().unwrap_or(address);
-    match address.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or(rest),
-        None => address.split(':').next().unwrap_or(address),
-    }
+fn host(address: &str) -> Option<Host> {
+    let url = match address.contains("://") {
+        true => Url::parse(address),
+        false => Url::parse(&format!("http://{address}")),
+    };
+    Some(url.ok()?.host()?.to_owned())
 }
 
-/// Whether a URL names its host by an IP address: a host whose last part is a number can be nothing else.
+/// Whether a URL names its host by an IP address.
 pub(super) fn is_ip_address(url: &str) -> bool {
-    let host = host(url);
-    let last = host.rsplit('.').next().unwrap_or(host);
-    host.contains(':') || last.parse::<u32>().is_ok()
+    matches!(host(url), Some(Host::Ipv4(_) | Host::Ipv6(_)))
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::{host, is_ip_address};
 
     #[test]
     fn hosts_are_told_from_what_stands_around_them() {
         for (address, expected) in [
             ("http://169.254.170.23/v1/credentials", "169.254.170.23"),
-            ("http://[fd00:ec2::23]:80/v1", "fd00:ec2::23"),
+            ("http://[fd00:ec2::23]:80/v1", "[fd00:ec2::23]"),
+            ("[fd00:ec2::254]:80", "[fd00:ec2::254]"),
             ("metadata:8080", "metadata"),
             ("metadata.google.internal", "metadata.google.internal"),
+            ("http://user:secret@metadata/path?query", "metadata"),
         ] {
-            assert_eq!(host(address), expected);
+            assert_eq!(host(address).unwrap().to_string(), expected);
         }
+        assert_eq!(host("http://:80"), None);
     }
 
     #[test]
