@@ -8,8 +8,8 @@ use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
-use penstock_broker::{ReaderSpec, StartAt};
-use penstock_keys::ExportedKey;
+use penstock_broker::{Message, ReaderSpec, StartAt};
+use penstock_keys::{ExportedKey, KeyStore};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use super::admission::Caller;
 use super::{Rest, RestError};
 use crate::dead_letters::{SEALED_HEADER, pack};
+use crate::services::Services;
 use crate::worker::blocking;
 
 #[derive(Deserialize)]
@@ -77,7 +78,7 @@ fn line(key: &ExportedKey) -> Result<String, serde_json::Error> {
     Ok(line)
 }
 
-/// The dead letters of a topic, sealed ones opened.
+/// The dead letters of a topic, sealed ones opened. One that cannot be opened says why, and holds up no other.
 pub(super) async fn dead_letters(
     State(rest): State<Rest>,
     caller: Caller,
@@ -85,65 +86,80 @@ pub(super) async fn dead_letters(
     Query(Reveal { reveal }): Query<Reveal>,
 ) -> Result<Json<Value>, RestError> {
     caller.may_see(&rest, reveal, "opening dead letters")?;
-    /// The newest ones of each partition.
-    const MOST: i64 = 1000;
     let name = topic.clone();
-    let messages = blocking(&rest.services, move |services| {
-        let mut messages = Vec::new();
-        let Some(info) = services.broker.topic(&name)? else {
-            return Ok(None);
-        };
-        let mut reader = services
-            .broker
-            .reader(ReaderSpec::new("penstock-dead-letters"))?;
-        for partition in 0..info.partitions {
-            let (low, high) = reader.watermarks(&name, partition)?;
-            reader.assign(&name, partition, StartAt::Offset(low.max(high - MOST)))?;
-            while reader.position(&name, partition)? < high {
-                messages.extend(reader.poll(500, Duration::from_millis(500))?);
-            }
-            reader.unassign(&name, partition)?;
-        }
-        Ok(Some(messages))
-    })
-    .await?
-    .ok_or_else(|| RestError::not_found(format!("there is no topic {topic}")))?;
-    let mut letters = Vec::new();
-    for message in messages {
-        let mut cause = serde_json::Map::new();
-        for header in &message.headers {
-            if let (Some(name), Some(value)) =
-                (header.name.strip_prefix("__connect.errors."), &header.value)
-            {
-                cause.insert(name.to_owned(), String::from_utf8_lossy(value).into());
-            }
-        }
-        let sealed = message
-            .headers
-            .iter()
-            .any(|header| &*header.name == SEALED_HEADER);
-        let record = match (sealed, &message.value) {
-            (true, Some(value)) => open(&rest, value).await?,
-            _ => pack(&message),
-        };
-        letters.push(json!({
-            "partition": message.partition,
-            "offset": message.offset,
-            "sealed": sealed,
-            "cause": cause,
-            "record": record,
-        }));
-    }
-    Ok(Json(letters.into()))
+    let messages = blocking(&rest.services, move |services| newest(services, &name))
+        .await?
+        .ok_or_else(|| RestError::not_found(format!("there is no topic {topic}")))?;
+    let keys = if messages.iter().any(is_sealed) {
+        Some(rest.services.keys().await.map_err(unavailable)?)
+    } else {
+        None
+    };
+    let letters = messages
+        .iter()
+        .map(|message| letter(message, keys.as_deref()));
+    Ok(Json(letters.collect()))
 }
 
-async fn open(rest: &Rest, sealed: &[u8]) -> Result<Value, RestError> {
-    let keys = rest.services.keys().await.map_err(unavailable)?;
-    let plain = keys.unseal(sealed).map_err(unavailable)?;
-    serde_json::from_slice(&plain).map_err(|_| {
-        RestError::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "a sealed dead letter holds no record as this version writes them",
-        )
-    })
+/// The newest messages of each partition; `None` where there is no such topic. Blocks.
+fn newest(services: &Services, topic: &str) -> penstock_broker::Result<Option<Vec<Message>>> {
+    const MOST: i64 = 1000;
+    let Some(info) = services.broker.topic(topic)? else {
+        return Ok(None);
+    };
+    let mut messages = Vec::new();
+    let mut reader = services
+        .broker
+        .reader(ReaderSpec::new("penstock-dead-letters"))?;
+    for partition in 0..info.partitions {
+        let (low, high) = reader.watermarks(topic, partition)?;
+        reader.assign(topic, partition, StartAt::Offset(low.max(high - MOST)))?;
+        while reader.position(topic, partition)? < high {
+            messages.extend(reader.poll(500, Duration::from_millis(500))?);
+        }
+        reader.unassign(topic, partition)?;
+    }
+    Ok(Some(messages))
+}
+
+fn is_sealed(message: &Message) -> bool {
+    let mut headers = message.headers.iter();
+    headers.any(|header| &*header.name == SEALED_HEADER)
+}
+
+/// A dead letter as it is shown: with its record, or with why that cannot be had.
+fn letter(message: &Message, keys: Option<&KeyStore>) -> Value {
+    let mut cause = serde_json::Map::new();
+    for header in &message.headers {
+        if let (Some(name), Some(value)) =
+            (header.name.strip_prefix("__connect.errors."), &header.value)
+        {
+            cause.insert(name.to_owned(), String::from_utf8_lossy(value).into());
+        }
+    }
+    let sealed = is_sealed(message);
+    let mut letter = json!({
+        "partition": message.partition,
+        "offset": message.offset,
+        "sealed": sealed,
+        "cause": cause,
+    });
+    let opened = match (keys, &message.value) {
+        (Some(keys), Some(value)) if sealed => open(keys, value),
+        _ => Ok(pack(message)),
+    };
+    match opened {
+        Ok(record) => letter["record"] = record,
+        Err(why) => {
+            letter["record"] = Value::Null;
+            letter["unopened"] = why.into();
+        }
+    }
+    letter
+}
+
+fn open(keys: &KeyStore, sealed: &[u8]) -> Result<Value, String> {
+    let plain = keys.unseal(sealed).map_err(|error| error.to_string())?;
+    serde_json::from_slice(&plain)
+        .map_err(|_| "it holds no record as this version writes them".to_owned())
 }

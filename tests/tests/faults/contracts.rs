@@ -1,7 +1,10 @@
 //! Dead letters of streams that may hold personal data: sealed, and opened for those who may.
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use penstock_broker::{OutRecord, ProducerSpec};
 use penstock_tests::events::{DEMO_CONTRACT, DEMO_SCHEMA, demo, demo_avro};
 use penstock_tests::{Deployment, Estate, on_both_brokers};
 use serde_json::{Value, json};
@@ -104,6 +107,47 @@ on_both_brokers! {
                 assert!(!shown.contains("\"mine\""), "{shown}");
             }
         }
+    }
+
+    async fn a_dead_letter_that_cannot_be_opened_says_why_and_holds_up_no_other(estate: Estate) {
+        let deployment = bare(&estate);
+        {
+            let broker = log::open(&estate, &deployment);
+            let bad = framed(0x00ff_fff0, SECRET.as_bytes());
+            log::fill(&*broker, "in", 1, &[(0, None, Some(bad))]);
+        }
+        write_connectors(&deployment);
+        deployment.remove("pipe.properties");
+        let worker = deployment.start().await;
+        let first = letters(&worker, "sink-dlq", 1).await;
+        assert!(worker.stop().success());
+
+        // One that somebody has changed, and behind it the first once more.
+        {
+            let broker = log::open(&estate, &deployment);
+            let letter = log::read(&*broker, "sink-dlq").remove(0);
+            let sealed = letter.value.unwrap().to_vec();
+            let mut changed = sealed.clone();
+            *changed.last_mut().unwrap() ^= 1;
+            let mut producer = broker.producer(ProducerSpec::default()).unwrap();
+            for value in [changed, sealed] {
+                let out = OutRecord::new("sink-dlq", Some(&value)).partition(0);
+                producer.send(out.headers(&letter.headers)).unwrap();
+            }
+            for delivery in producer.flush(Duration::from_secs(60)).unwrap() {
+                delivery.unwrap();
+            }
+        }
+        let worker = deployment.start().await;
+        let all = letters(&worker, "sink-dlq", 3).await;
+        assert_eq!(all[0], first[0]);
+        assert_eq!(all[2]["record"], first[0]["record"]);
+        let unopened = &all[1];
+        assert_eq!(unopened["record"], Value::Null, "{unopened}");
+        let why = unopened["unopened"].as_str().unwrap();
+        assert!(why.contains("it was changed since it was sealed"), "{why}");
+        assert_eq!(unopened["cause"], first[0]["cause"]);
+        assert!(worker.stop().success());
     }
 
     async fn contracts_that_come_while_a_connector_runs_seal_its_dead_letters(estate: Estate) {
