@@ -9,7 +9,7 @@ use penstock_connect::{Error, FlushReason, Retry, Sink};
 use super::journal::NoJournal;
 use super::progress::sink_partition;
 use super::watch::Watch;
-use super::{TaskEnv, batch, task_error};
+use super::{TaskEnv, batch};
 use crate::status::State;
 
 /// Pause before something that is away is asked again.
@@ -33,7 +33,7 @@ pub(super) fn run(env: &TaskEnv, mut sink: Box<dyn Sink>) -> Result<(), Error> {
         let messages = match watch.poll() {
             Ok(messages) => messages,
             Err(error) => {
-                trouble.waits(task_error(error))?;
+                trouble.waits(error)?;
                 env.pause(LOOK_AGAIN);
                 last_look = None;
                 continue;
@@ -84,7 +84,7 @@ fn look(
         env.metrics.partitions(watch.known().len());
     }
     let Err(error) = looked else { return Ok(true) };
-    trouble.waits(task_error(error))?;
+    trouble.waits(error)?;
     Ok(false)
 }
 

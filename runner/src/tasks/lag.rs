@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use penstock_broker::{Consumer, TopicPartition, TopicPartitionOffset};
+use penstock_broker::{Broker, Consumer, ErrorKind, Result, TopicPartition};
+use penstock_connect::Error;
 
 use super::TaskEnv;
 
@@ -17,12 +18,16 @@ const FIRST_LOOK: Duration = Duration::from_millis(250);
 /// When it is time for a look.
 pub(super) struct Looks {
     next: Instant,
+    /// Where the group has left off in partitions that nothing was read of yet, if it has begun. Nobody
+    /// else moves that while the partitions are the task's.
+    begun: BTreeMap<TopicPartition, Option<i64>>,
 }
 
 impl Looks {
     pub(super) fn new() -> Self {
         Self {
             next: Instant::now() + LOOK,
+            begun: BTreeMap::new(),
         }
     }
 
@@ -40,42 +45,74 @@ impl Looks {
     pub(super) fn reassigned(&mut self, env: &TaskEnv) {
         env.metrics.lag(None);
         self.next = Instant::now() + FIRST_LOOK;
+        self.begun.clear();
+    }
+
+    /// The largest lag over the assigned partitions, in records; `None` when asked to stop meanwhile.
+    /// `positions` are those of the next record to be read, as far as they are known; the others are
+    /// where the group left off. A partition that cannot be asked counts as read up.
+    pub(super) fn lag(
+        &mut self,
+        env: &TaskEnv,
+        consumer: &mut dyn Consumer,
+        positions: &BTreeMap<TopicPartition, i64>,
+    ) -> std::result::Result<Option<i64>, Error> {
+        let mut asked = consumer.assignment();
+        asked.retain(|partition| !positions.contains_key(partition));
+        asked.extend(positions.keys().cloned());
+        let Some(ends) = env.ask(move |services| ends(services.broker.as_ref(), asked))? else {
+            return Ok(None);
+        };
+        self.learn(
+            consumer,
+            ends.keys().filter(|it| !positions.contains_key(it)),
+        );
+        let lags = ends.iter().map(|(partition, (low, high))| {
+            let begun = || self.begun.get(partition).copied().flatten();
+            let position = positions.get(partition).copied().or_else(begun);
+            high - position.unwrap_or(*low).max(*low)
+        });
+        Ok(Some(lags.max().unwrap_or(0).max(0)))
+    }
+
+    /// Asks where the group has left off, where that is not known yet. These partitions have just been
+    /// asked for their ends: the broker is there.
+    fn learn<'p>(
+        &mut self,
+        consumer: &mut dyn Consumer,
+        unread: impl Iterator<Item = &'p TopicPartition>,
+    ) {
+        let unknown: Vec<TopicPartition> = unread
+            .filter(|partition| !self.begun.contains_key(*partition))
+            .cloned()
+            .collect();
+        let Ok(committed) = consumer.committed(&unknown) else {
+            return;
+        };
+        self.begun
+            .extend(unknown.into_iter().map(|partition| (partition, None)));
+        for committed in committed {
+            let partition = TopicPartition::new(committed.topic, committed.partition);
+            self.begun.insert(partition, Some(committed.offset));
+        }
     }
 }
 
-/// The largest lag over the assigned partitions, in records. `positions` are those of the next record to
-/// be read, as far as they are known; the others are where the group left off. A partition that cannot
-/// be asked counts as read up.
-pub(super) fn lag(
-    env: &TaskEnv,
-    consumer: &mut dyn Consumer,
-    positions: BTreeMap<&TopicPartition, i64>,
-) -> i64 {
-    let broker = &env.services.broker;
-    let mut unread = consumer.assignment();
-    unread.retain(|partition| !positions.contains_key(partition));
-    let committed = consumer.committed(&unread).unwrap_or_default();
-    let begun = unread
-        .iter()
-        .map(|partition| (partition, begins(partition, &committed)));
-    let positions = positions
-        .into_iter()
-        .map(|(partition, offset)| (partition, Some(offset)));
-    let lags = positions.chain(begun).filter_map(|(partition, begin)| {
-        let ends = broker.watermarks(&partition.topic, partition.partition);
-        let (low, high) = ends.ok()?;
-        Some(high - begin.unwrap_or(low).max(low))
-    });
-    lags.max().unwrap_or(0).max(0)
-}
-
-/// Where the group has left off, if it has begun.
-fn begins(partition: &TopicPartition, committed: &[TopicPartitionOffset]) -> Option<i64> {
-    let is_this = |offset: &&TopicPartitionOffset| {
-        offset.partition == partition.partition && offset.topic == partition.topic
-    };
-    committed
-        .iter()
-        .find(is_this)
-        .map(|committed| committed.offset)
+/// The ends of partitions, as far as they are told. Where one gets no answer the others are not asked:
+/// each would be waited for as long.
+fn ends(
+    broker: &dyn Broker,
+    partitions: Vec<TopicPartition>,
+) -> Result<BTreeMap<TopicPartition, (i64, i64)>> {
+    let mut ends = BTreeMap::new();
+    for partition in partitions {
+        match broker.watermarks(&partition.topic, partition.partition) {
+            Ok(found) => {
+                ends.insert(partition, found);
+            }
+            Err(error) if error.kind == ErrorKind::Unreachable => break,
+            Err(_) => {}
+        }
+    }
+    Ok(ends)
 }

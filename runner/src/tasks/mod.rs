@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use penstock_broker::{ConsumerSpec, Message, Start, TopicPartition};
+use penstock_broker::{ConsumerSpec, Message, Producer, ProducerSpec, Start, TopicPartition};
 use penstock_connect::{Error, Retry, TaskContext};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::Sender;
@@ -36,6 +36,7 @@ use crate::metrics::TaskMetrics;
 use crate::plugins::Plugins;
 use crate::services::Services;
 use crate::status::TaskStatus;
+use crate::worker::blocking;
 
 pub(crate) use supervise::spawn;
 pub(crate) use used::UsedTopics;
@@ -179,17 +180,44 @@ impl TaskEnv {
         spec
     }
 
+    /// Asks the broker on another thread, since an answer may take long while it is away. `None` when
+    /// asked to stop meanwhile: what is answered then comes to nobody.
+    fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Services) -> penstock_broker::Result<T> + Send + 'static,
+    ) -> Result<Option<T>, Error> {
+        self.handle.block_on(async {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => Ok(None),
+                answer = blocking(&self.services, question) => answer.map(Some).map_err(task_error),
+            }
+        })
+    }
+
+    /// The topics that the connector reads now; `None` when asked to stop meanwhile.
+    fn topics(&self) -> Result<Option<Vec<String>>, Error> {
+        let spec = self.spec.clone();
+        self.ask(move |services| services.topics_of(&spec))
+    }
+
     /// Waits for the topics that the connector reads; `None` when asked to stop meanwhile.
     fn wait_for_topics(&self) -> Result<Option<Vec<String>>, Error> {
-        loop {
-            let topics = self.services.topics_of(&self.spec).map_err(task_error)?;
+        while let Some(topics) = self.topics()? {
             if !topics.is_empty() {
                 return Ok(Some(topics));
             }
             if self.pause(Duration::from_millis(500)) {
-                return Ok(None);
+                break;
             }
         }
+        Ok(None)
+    }
+
+    /// Opens a producer, which for one with transactions waits for the broker; `None` when asked to stop
+    /// meanwhile.
+    fn producer(&self, spec: ProducerSpec) -> Result<Option<Box<dyn Producer>>, Error> {
+        self.ask(move |services| services.broker.producer(spec))
     }
 
     /// Runs an operation, and again while it fails for a passing reason, for at most

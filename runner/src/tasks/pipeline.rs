@@ -10,7 +10,7 @@ use penstock_broker::{
 };
 use penstock_connect::{Error, Record};
 
-use super::lag::{Looks, lag};
+use super::lag::Looks;
 use super::progress::runs;
 use super::rejects::Rejects;
 use super::writer::Writer;
@@ -31,7 +31,10 @@ pub(super) fn run(env: &TaskEnv) -> Result<(), Error> {
         let Some(topics) = env.wait_for_topics()? else {
             return Ok(());
         };
-        Pipeline::open(env, topics)?.run()?;
+        let Some(mut pipeline) = Pipeline::open(env, topics)? else {
+            return Ok(());
+        };
+        pipeline.run()?;
     }
     Ok(())
 }
@@ -60,32 +63,35 @@ struct Pipeline<'a> {
 }
 
 impl<'a> Pipeline<'a> {
-    fn open(env: &'a TaskEnv, topics: Vec<String>) -> Result<Self, Error> {
+    /// `None` when asked to stop meanwhile.
+    fn open(env: &'a TaskEnv, topics: Vec<String>) -> Result<Option<Self>, Error> {
         let chain = env.chain()?;
         let key = env.spec.key_converter.unwrap_or(Converter::Auto);
         let value = env.spec.value_converter.unwrap_or(Converter::Auto);
-        let broker = env.services.broker.clone();
         let context = &env.context;
         // It joins its group while the producer's transactions are made ready.
-        let consumer = broker
+        let consumer = env
+            .services
+            .broker
             .consumer(env.consumer_spec(topics.clone()))
             .map_err(task_error)?;
-        let producer = broker
-            .producer(ProducerSpec {
-                client_id: format!("{}-{}", context.connector, context.task),
-                transactional_id: Some(format!(
-                    "{}-{}-{}-{}",
-                    env.group(),
-                    context.connector,
-                    env.services.worker_id(),
-                    context.task
-                )),
-                overrides: env.spec.producer_overrides.clone(),
-            })
-            .map_err(task_error)?;
+        let producer = env.producer(ProducerSpec {
+            client_id: format!("{}-{}", context.connector, context.task),
+            transactional_id: Some(format!(
+                "{}-{}-{}-{}",
+                env.group(),
+                context.connector,
+                env.services.worker_id(),
+                context.task
+            )),
+            overrides: env.spec.producer_overrides.clone(),
+        })?;
+        let Some(producer) = producer else {
+            return Ok(None);
+        };
         let mut writer = Writer::new(env, key, value);
         writer.handles_personal_data(note_inputs(env, &chain, &topics)?);
-        Ok(Self {
+        Ok(Some(Self {
             env,
             rejects: Rejects::new(env, &chain)?,
             chain,
@@ -100,7 +106,7 @@ impl<'a> Pipeline<'a> {
             positions: BTreeMap::new(),
             records: 0,
             bytes: 0,
-        })
+        }))
     }
 
     /// Runs until the task is to stop, or the set of topics has changed.
@@ -142,25 +148,14 @@ impl<'a> Pipeline<'a> {
                 return self.commit();
             }
             if looks.is_due() {
-                self.tell_lag();
-                if self
-                    .env
-                    .services
-                    .topics_of(&self.env.spec)
-                    .map_err(task_error)?
-                    != self.topics
-                {
+                let lag = looks.lag(self.env, self.consumer.as_mut(), &self.positions)?;
+                self.env.metrics.lag(lag);
+                let topics = self.env.topics()?;
+                if topics.is_some_and(|topics| topics != self.topics) {
                     return self.commit();
                 }
             }
         }
-    }
-
-    fn tell_lag(&mut self) {
-        let positions = self.positions.iter();
-        let positions = positions.map(|(partition, offset)| (partition, *offset));
-        let lag = lag(self.env, self.consumer.as_mut(), positions.collect());
-        self.env.metrics.lag(Some(lag));
     }
 
     fn poll_time(&self) -> Duration {

@@ -17,13 +17,15 @@ use crate::offsets;
 use crate::status::State;
 
 pub(super) fn run(env: &TaskEnv, mut source: Box<dyn Source>) -> Result<Ended, Error> {
-    let mut task = Replay::open(env)?;
-    let position = offsets::load(
-        env.services.broker.as_ref(),
-        &env.context.connector,
-        env.context.task,
-    )
-    .map_err(task_error)?;
+    let Some(mut task) = Replay::open(env)? else {
+        return Ok(Ended::Stopped);
+    };
+    let (connector, number) = (env.context.connector.clone(), env.context.task);
+    let position =
+        env.ask(move |services| offsets::load(services.broker.as_ref(), &connector, number))?;
+    let Some(position) = position else {
+        return Ok(Ended::Stopped);
+    };
     env.handle.block_on(source.open(position))?;
     env.status.set(State::Running, None);
     let ended = task.run(source.as_mut());
@@ -42,31 +44,32 @@ struct Replay<'a> {
 }
 
 impl<'a> Replay<'a> {
-    fn open(env: &'a TaskEnv) -> Result<Self, Error> {
+    /// `None` when asked to stop meanwhile.
+    fn open(env: &'a TaskEnv) -> Result<Option<Self>, Error> {
         let chain = env.chain()?;
         let (key, value) = env.services.converters(&env.spec);
-        let broker = env.services.broker.clone();
         let context = &env.context;
-        let producer = broker
-            .producer(ProducerSpec {
-                client_id: format!("{}-{}", context.connector, context.task),
-                transactional_id: Some(format!(
-                    "{}-{}-{}",
-                    env.services.worker.group_id, context.connector, context.task
-                )),
-                overrides: env.spec.producer_overrides.clone(),
-            })
-            .map_err(task_error)?;
+        let producer = env.producer(ProducerSpec {
+            client_id: format!("{}-{}", context.connector, context.task),
+            transactional_id: Some(format!(
+                "{}-{}-{}",
+                env.services.worker.group_id, context.connector, context.task
+            )),
+            overrides: env.spec.producer_overrides.clone(),
+        })?;
+        let Some(producer) = producer else {
+            return Ok(None);
+        };
         let mut writer = Writer::new(env, key, value);
         writer.handles_personal_data(chain.handles_personal_data());
-        Ok(Self {
+        Ok(Some(Self {
             env,
             rejects: Rejects::new(env, &chain)?,
             chain,
             writer,
             converters: (key, value),
             producer,
-        })
+        }))
     }
 
     fn run(&mut self, source: &mut dyn Source) -> Result<Ended, Error> {

@@ -9,7 +9,7 @@ use penstock_broker::{
 use penstock_connect::{Error, FlushReason, Need, Position, Retry, Sink, StartAt};
 
 use super::journal;
-use super::lag::{Looks, lag};
+use super::lag::Looks;
 use super::progress::{Partitions, Progress, broker_partition, sink_partition};
 use super::rejects::Rejects;
 use super::until_end::UntilEnd;
@@ -155,7 +155,7 @@ impl<'a> SinkTask<'a> {
                 self.close()?;
                 return Ok(Ended::Stopped);
             }
-            if looks.is_due() && self.look()? {
+            if looks.is_due() && self.look(&mut looks)? {
                 self.close()?;
                 return Ok(Ended::Stopped);
             }
@@ -163,7 +163,7 @@ impl<'a> SinkTask<'a> {
     }
 
     /// Looks at what changes slowly. Says whether there are other topics to be read now.
-    fn look(&mut self) -> Result<bool, Error> {
+    fn look(&mut self, looks: &mut Looks) -> Result<bool, Error> {
         let env = self.env;
         if let Some(until) = &mut self.until_end {
             env.metrics.lag(Some(until.lag(self.partitions.seen())));
@@ -171,11 +171,12 @@ impl<'a> SinkTask<'a> {
             until.reach(deleted, self.consumer.as_mut(), &mut self.partitions)?;
             return Ok(false);
         }
-        let positions = self.partitions.seen().collect();
-        let lag = lag(env, self.consumer.as_mut(), positions);
-        env.metrics.lag(Some(lag));
-        let topics = env.services.topics_of(&env.spec).map_err(task_error)?;
-        Ok(topics != self.topics)
+        let seen = self.partitions.seen();
+        let positions = seen.map(|(partition, seen)| (partition.clone(), seen));
+        let lag = looks.lag(env, self.consumer.as_mut(), &positions.collect())?;
+        env.metrics.lag(lag);
+        let topics = env.topics()?;
+        Ok(topics.is_some_and(|topics| topics != self.topics))
     }
 
     /// How soon after the last one the sink asks for a flush, if it does.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use penstock_connect::{Error, Retry, SinkMode};
 use rand::Rng;
 
-use super::{Ended, TaskEnv, broadcast, pipeline, push, replay, sink, task_error};
+use super::{Ended, TaskEnv, broadcast, pipeline, push, replay, sink};
 use crate::plugins::Kind;
 use crate::status::State;
 use crate::{panics, topics};
@@ -78,7 +78,13 @@ fn supervise(env: &TaskEnv) {
 
 fn run(env: &TaskEnv) -> Result<Ended, Error> {
     if env.topics_missing.load(Ordering::Relaxed) {
-        topics::make(&env.services, &env.spec).map_err(task_error)?;
+        let spec = env.spec.clone();
+        if env
+            .ask(move |services| topics::make(services, &spec))?
+            .is_none()
+        {
+            return Ok(Ended::Stopped);
+        }
         env.topics_missing.store(false, Ordering::Relaxed);
     }
     match env.spec.kind {

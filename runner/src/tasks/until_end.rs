@@ -92,12 +92,17 @@ impl UntilEnd {
         consumer: &dyn Consumer,
     ) -> Result<Vec<TopicPartition>, Error> {
         let mut deleted = Vec::new();
-        for partition in self.open(consumer) {
+        let open = self.open(consumer);
+        let asked = open.clone();
+        let answers = env.ask(move |services| {
+            let ends = asked.iter().map(|partition| {
+                let broker = &services.broker;
+                broker.watermarks(&partition.topic, partition.partition)
+            });
+            ends.collect::<penstock_broker::Result<Vec<_>>>()
+        })?;
+        for (partition, (low, high)) in open.into_iter().zip(answers.unwrap_or_default()) {
             let end = self.ends.of(&partition);
-            let broker = &env.services.broker;
-            let (low, high) = broker
-                .watermarks(&partition.topic, partition.partition)
-                .map_err(task_error)?;
             if high < end {
                 return Err(Error::never(format!(
                     "{partition} was to be read up to offset {end}, but it ends at {high}: the topic was deleted and \

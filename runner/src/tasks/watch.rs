@@ -3,11 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use penstock_broker::{
-    Message, Reader, ReaderSpec, Result, Retry, StartAt, TopicInfo, TopicPartition,
-};
+use penstock_broker::{Message, Reader, ReaderSpec, Retry, StartAt, TopicInfo, TopicPartition};
+use penstock_connect::Error;
 
-use super::{POLL, POLL_RECORDS, TaskEnv};
+use super::{POLL, POLL_RECORDS, TaskEnv, task_error};
 
 /// The partitions of one task and what reads them.
 pub(super) struct Watch<'a> {
@@ -46,23 +45,35 @@ impl<'a> Watch<'a> {
     /// Begins to read partitions that are new. Topics that came to be after the start are read from
     /// their first record: nobody could have looked at them before. Where it fails, those that were
     /// added before are there.
-    pub(super) fn look(&mut self) -> (Vec<TopicPartition>, Result<()>) {
+    pub(super) fn look(&mut self) -> (Vec<TopicPartition>, Result<(), Error>) {
         let mut new = Vec::new();
         let looked = self.add(&mut new);
         self.started |= looked.is_ok();
         (new, looked)
     }
 
-    fn add(&mut self, new: &mut Vec<TopicPartition>) -> Result<()> {
-        let services = &self.env.services;
+    fn add(&mut self, new: &mut Vec<TopicPartition>) -> Result<(), Error> {
+        let spec = self.env.spec.clone();
+        let topics = self.env.ask(move |services| {
+            let names = services.topics_of(&spec)?.into_iter();
+            let topics = names.filter_map(|name| services.broker.topic(&name).transpose());
+            topics.collect::<penstock_broker::Result<Vec<TopicInfo>>>()
+        })?;
+        // Asked to stop.
+        let Some(topics) = topics else { return Ok(()) };
+        self.read(topics, new).map_err(task_error)
+    }
+
+    fn read(
+        &mut self,
+        topics: Vec<TopicInfo>,
+        new: &mut Vec<TopicPartition>,
+    ) -> penstock_broker::Result<()> {
+        let broker = &self.env.services.broker;
         let reader = match &mut self.reader {
             Some(reader) => reader,
-            none => none.insert(services.broker.reader(self.spec.clone())?),
+            none => none.insert(broker.reader(self.spec.clone())?),
         };
-        let names = services.topics_of(&self.env.spec)?.into_iter();
-        let topics: Vec<TopicInfo> = names
-            .filter_map(|name| services.broker.topic(&name).transpose())
-            .collect::<Result<_>>()?;
         // One that comes again is a new one.
         self.left_at
             .retain(|partition, _| topics.iter().any(|topic| topic.name == partition.topic));
@@ -90,17 +101,18 @@ impl<'a> Watch<'a> {
     }
 
     /// Records that are new. After an error that may pass, the next look opens another reader.
-    pub(super) fn poll(&mut self) -> Result<Vec<Message>> {
+    pub(super) fn poll(&mut self) -> Result<Vec<Message>, Error> {
         let reader = self.reader.as_mut().filter(|_| !self.known.is_empty());
         let Some(reader) = reader else {
             self.env.pause(POLL);
             return Ok(Vec::new());
         };
-        reader.poll(POLL_RECORDS, POLL).inspect_err(|error| {
+        let polled = reader.poll(POLL_RECORDS, POLL).inspect_err(|error| {
             if error.retry != Retry::Never {
                 self.give_up();
             }
-        })
+        });
+        polled.map_err(task_error)
     }
 
     fn give_up(&mut self) {
@@ -117,7 +129,11 @@ impl<'a> Watch<'a> {
 
 /// Where a partition is read on that was read up to `offset`: from its beginning if it does not reach so
 /// far any more, since it was made anew.
-fn go_on(reader: &mut dyn Reader, partition: &TopicPartition, offset: i64) -> Result<StartAt> {
+fn go_on(
+    reader: &mut dyn Reader,
+    partition: &TopicPartition,
+    offset: i64,
+) -> penstock_broker::Result<StartAt> {
     let (low, high) = reader.watermarks(&partition.topic, partition.partition)?;
     Ok(if offset <= high {
         StartAt::Offset(offset.max(low))

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use penstock_tests::events::{DEMO_SCHEMA, demo, demo_avro};
 use penstock_tests::{Deployment, Estate, Worker, eventually};
@@ -159,6 +160,43 @@ async fn a_worker_that_waits_can_be_stopped() {
     let worker = deployment.spawn(&[]);
     waits(&worker, &deployment, "the broker").await;
     assert!(worker.stop().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tasks_whose_broker_went_away_stop_in_the_time_that_they_have() {
+    let estate = Estate::kafka().await;
+    let deployment = estate.deploy("demo");
+    // Tasks of every kind; these look for their topics now and then.
+    for name in ["all", "anew"] {
+        deployment.write(
+            &format!("{name}.properties"),
+            &format!(
+                "name={name}\nconnector.class=FileSink\ntopics.regex=demo.*\n\
+                 file=out/{name}-{{topic}}-{{partition}}.jsonl\n\
+                 value.converter=io.confluent.connect.avro.AvroConverter\n"
+            ),
+        );
+    }
+    let worker = deployment.start().await;
+    let event = demo("a session", &[2]);
+    let answer = deployment.gateway().send_json(DEMO_SCHEMA, &event).await;
+    assert_eq!(answer.status, 204, "{}", answer.body);
+    // Nothing is left to be committed.
+    for (name, records) in [("demo-2", 1), ("files", 2), ("all", 2), ("anew", 2)] {
+        numbers::settle(&worker, name, records, 0).await;
+    }
+    estate.broker().await.kill();
+    // Long enough for every task to be in the middle of a look, which waits for the broker for much longer.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    for name in ["anew", "demo-2"] {
+        let path = format!("{}/connectors/{name}/tasks/0/restart", deployment.rest());
+        let answer = reqwest::Client::new().post(path).send().await.unwrap();
+        assert_eq!(answer.status(), 204, "{name}");
+    }
+    let log = deployment.path().join("logs/worker.log");
+    assert!(worker.stop().success());
+    let output = std::fs::read_to_string(log).unwrap();
+    assert!(!output.contains("did not stop in time"), "{output}");
 }
 
 /// Waits until the worker says that it waits, and for what; in its log it stands once.
