@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use redb::{ReadableTable, Table, WriteTransaction};
 
+use super::commit::Work;
 use super::now_ms;
 use super::staged::Staged;
 use super::store::{LOG, LogKey, META, OFFSETS, PARTITIONS, TOPICS};
 use super::topics::{Extent, Topic};
-use super::writer::{Cleaned, GroupOffsets, Work};
+use super::writer::{Cleaned, GroupOffsets};
 
 /// The partitions that a commit changes, by (topic id, partition), as they will be after it.
 pub(super) type Changed = HashMap<(u32, u32), (Arc<Topic>, Extent)>;

@@ -10,6 +10,7 @@ mod assignment;
 mod batch;
 mod bell;
 mod cleaner;
+mod commit;
 mod consumer;
 mod cursor;
 mod groups;
