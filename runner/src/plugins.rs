@@ -1,14 +1,16 @@
 //! The plugins that a worker knows. [`Plugins::builtin`] is the one list that names them all; a
 //! third party adds its own to it and calls [`crate::main`] with the result.
 
+mod build;
+mod checks;
+
 use std::fmt;
 
 use penstock_connect::{
     Config, ConfigKey, Error, Problem, Settings, Sink, Source, TaskContext, Transform,
 };
-use penstock_smt::Predicate;
 
-use crate::config::{ConnectorSpec, TransformSpec};
+use crate::config::ConnectorSpec;
 use crate::services::Services;
 
 /// What a connector does.
@@ -113,40 +115,6 @@ impl Plugins {
         self
     }
 
-    /// Finds transforms that go by a topic which is not the one that their records end up in.
-    pub(crate) fn check_topics_known(
-        &self,
-        transforms: &[TransformSpec],
-        problems: &mut Vec<Problem>,
-    ) {
-        for (index, transform) in transforms.iter().enumerate() {
-            let plugin = self.transform_plugin(&transform.class);
-            let by_topic = |(class, _): &&(&str, &str)| plugin.is_some_and(|p| p.class == *class);
-            let Some((_, key)) = self.by_topic.iter().find(by_topic) else {
-                continue;
-            };
-            let router = transforms[index + 1..]
-                .iter()
-                .find(|later| self.changes_topic(later));
-            if let Some(router) = router
-                && transform.settings.get(key).is_none()
-            {
-                let message = format!(
-                    "is required, since transforms.{} sends the records to other topics afterwards",
-                    router.name
-                );
-                problems.push(transform.settings.problem(key, message));
-            }
-        }
-    }
-
-    fn changes_topic(&self, transform: &TransformSpec) -> bool {
-        match self.transform_plugin(&transform.class) {
-            Some(plugin) => !(plugin.topics)(&transform.settings).is_empty(),
-            None => penstock_smt::changes_topic(&transform.class),
-        }
-    }
-
     fn transform_plugin(&self, class: &str) -> Option<&Plugin<dyn Transform>> {
         self.transforms
             .iter()
@@ -233,24 +201,6 @@ impl Plugins {
         }
     }
 
-    /// What to say of an unknown class: the nearest known one, or all.
-    pub(crate) fn nearest_connector(&self, class: &str) -> String {
-        let known: Vec<&str> = self.connector_classes();
-        let short = class.rsplit('.').next().unwrap_or(class);
-        penstock_connect::properties::nearest(short, known.iter().copied()).map_or_else(
-            || format!("known are {}", known.join(", ")),
-            |near| format!("did you mean {near}?"),
-        )
-    }
-
-    fn connector_classes(&self) -> Vec<&'static str> {
-        let sources = self.sources.iter().map(|plugin| plugin.class);
-        sources
-            .chain(self.sinks.iter().map(|plugin| plugin.class))
-            .chain([PIPELINE])
-            .collect()
-    }
-
     /// Every class with its kind ("source", "sink", "pipeline", "transformation", "predicate"),
     /// documentation and keys.
     pub fn classes(
@@ -286,168 +236,6 @@ impl Plugins {
             .chain(sinks.map(|p| p.ignored))
             .flat_map(|ignored| ignored())
             .collect()
-    }
-
-    pub(crate) fn check_connector(
-        &self,
-        class: &str,
-        settings: Settings,
-        common: &[String],
-        problems: &mut Vec<Problem>,
-    ) {
-        let known_and_check = self
-            .sources
-            .iter()
-            .find(|p| p.answers_to(class))
-            .map(|p| (p.keys, p.check))
-            .or_else(|| {
-                self.sinks
-                    .iter()
-                    .find(|p| p.answers_to(class))
-                    .map(|p| (p.keys, p.check))
-            });
-        let keys = known_and_check.map_or_else(Vec::new, |(keys, _)| keys());
-        let unknown = |settings: &Settings, problems: &mut Vec<Problem>| {
-            let known = keys
-                .iter()
-                .map(|key| key.name.as_str())
-                .chain(common.iter().map(String::as_str));
-            settings.report_unknown(known, problems);
-        };
-        match known_and_check {
-            // A near miss of a common key is found only with the common keys in view.
-            Some((_, check)) => {
-                if let Err(found) = check(settings.clone()) {
-                    let mut ours = Vec::new();
-                    let mut left = settings;
-                    for key in &keys {
-                        left.take(&key.name);
-                    }
-                    unknown(&left, &mut ours);
-                    for problem in found {
-                        let better = ours.iter().find(|other| other.key == problem.key).cloned();
-                        problems.push(
-                            better
-                                .filter(|_| problem.message.starts_with("unknown key"))
-                                .unwrap_or(problem),
-                        );
-                    }
-                }
-            }
-            None => unknown(&settings, problems),
-        }
-    }
-
-    pub(crate) fn check_transform(
-        &self,
-        class: &str,
-        line: usize,
-        settings: Settings,
-    ) -> Result<(), Vec<Problem>> {
-        if let Some(plugin) = self
-            .transforms
-            .iter()
-            .find(|plugin| plugin.answers_to(class))
-        {
-            return (plugin.check)(settings);
-        }
-        match penstock_smt::check_transform(class, settings.clone()) {
-            Some(result) => result,
-            None => {
-                let known: Vec<&str> = self
-                    .transforms
-                    .iter()
-                    .map(|p| p.class)
-                    .chain(penstock_smt::names())
-                    .collect();
-                let short = class.rsplit('.').next().unwrap_or(class);
-                let hint = penstock_connect::properties::nearest(short, known.iter().copied())
-                    .map_or_else(
-                        || format!("known are {}", known.join(", ")),
-                        |near| format!("did you mean {near}?"),
-                    );
-                Err(vec![settings.problem_at(
-                    line,
-                    Some("type".to_owned()),
-                    format!("unknown transform {class}; {hint}"),
-                )])
-            }
-        }
-    }
-
-    pub(crate) fn check_predicate(
-        &self,
-        class: &str,
-        settings: Settings,
-    ) -> Result<(), Vec<Problem>> {
-        match penstock_smt::predicate(class, settings.clone()) {
-            Some(result) => result.map(|_| ()),
-            None => Err(vec![
-                settings.problem("type", format!("unknown predicate {class}")),
-            ]),
-        }
-    }
-
-    pub(crate) fn build_source(
-        &self,
-        spec: &ConnectorSpec,
-        context: &TaskContext,
-        services: &Services,
-    ) -> Result<Box<dyn Source>, Error> {
-        build(
-            &self.sources,
-            &spec.common.class,
-            spec.plugin.clone(),
-            context,
-            services,
-        )
-    }
-
-    pub(crate) fn build_sink(
-        &self,
-        spec: &ConnectorSpec,
-        context: &TaskContext,
-        services: &Services,
-    ) -> Result<Box<dyn Sink>, Error> {
-        build(
-            &self.sinks,
-            &spec.common.class,
-            spec.plugin.clone(),
-            context,
-            services,
-        )
-    }
-
-    pub(crate) fn build_transform(
-        &self,
-        class: &str,
-        settings: Settings,
-        context: &TaskContext,
-        services: &Services,
-    ) -> Result<Box<dyn Transform>, Error> {
-        if self
-            .transforms
-            .iter()
-            .any(|plugin| plugin.answers_to(class))
-        {
-            return build(&self.transforms, class, settings, context, services);
-        }
-        match penstock_smt::transform(class, settings, context) {
-            Some(Ok(transform)) => Ok(transform),
-            Some(Err(problems)) => Err(config_error(&problems)),
-            None => Err(Error::never(format!("unknown transform {class}"))),
-        }
-    }
-
-    pub(crate) fn build_predicate(
-        &self,
-        class: &str,
-        settings: Settings,
-    ) -> Result<Box<dyn Predicate>, Error> {
-        match penstock_smt::predicate(class, settings) {
-            Some(result) => result.map_err(|problems| config_error(&problems)),
-            None => Err(Error::never(format!("unknown predicate {class}"))),
-        }
     }
 
     /// Topics that the connector and its transforms write, as far as their settings tell.
@@ -547,20 +335,6 @@ fn plugin<C: Config + 'static, T: ?Sized>(
             build(config, context, services)
         }),
     }
-}
-
-fn build<T: ?Sized>(
-    plugins: &[Plugin<T>],
-    class: &str,
-    settings: Settings,
-    context: &TaskContext,
-    services: &Services,
-) -> Result<Box<T>, Error> {
-    let plugin = plugins
-        .iter()
-        .find(|plugin| plugin.answers_to(class))
-        .ok_or_else(|| Error::never(format!("unknown plugin {class}")))?;
-    (plugin.build)(settings, context, services)
 }
 
 fn config_error(problems: &[Problem]) -> Error {

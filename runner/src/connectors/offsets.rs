@@ -7,7 +7,8 @@ use penstock_broker::{Broker, ErrorKind, TopicPartition, TopicPartitionOffset};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{ConnectorError, Connectors, to_the_end};
+use super::changes::to_the_end;
+use super::{ConnectorError, Connectors};
 use crate::config::ConnectorSpec;
 use crate::plugins::Kind;
 use crate::services::Services;

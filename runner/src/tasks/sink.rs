@@ -1,19 +1,20 @@
 //! Topics to a sink: records are given to the sink in order, and the group's offsets move only to
 //! what the sink says is durable, after the dead letters before it are.
 
+mod partitions;
+mod records;
+
 use std::time::{Duration, Instant};
 
-use penstock_broker::{
-    Consumer, ErrorKind, Message, Polled, Producer, ProducerSpec, Start, TopicPartition,
-};
-use penstock_connect::{Error, FlushReason, Need, Position, Retry, Sink, StartAt};
+use penstock_broker::{Consumer, ErrorKind, Message, Polled, Producer, Start};
+use penstock_connect::{Error, FlushReason, Need, Retry, Sink, StartAt};
 
 use super::journal;
 use super::lag::Looks;
-use super::progress::{Partitions, Progress, broker_partition, sink_partition};
+use super::progress::{Partitions, sink_partition};
 use super::rejects::Rejects;
 use super::until_end::UntilEnd;
-use super::{Ended, POLL, POLL_RECORDS, TaskEnv, batch, task_error};
+use super::{Ended, POLL, POLL_RECORDS, TaskEnv, task_error};
 use crate::chain::{Chain, Rejection};
 use crate::converters::Converter;
 
@@ -236,143 +237,6 @@ impl<'a> SinkTask<'a> {
         self.consumer.poll(POLL_RECORDS, pause).map_err(task_error)
     }
 
-    fn assigned(&mut self, partitions: &[TopicPartition]) -> Result<(), Error> {
-        let ours: Vec<_> = partitions.iter().map(sink_partition).collect();
-        // The sink first: its journal ends what a killed task has left open, which would hold up the
-        // group's offsets, too.
-        let mut journal =
-            self.journal
-                .journal(self.env, self.consumer.as_mut(), &mut self.partitions);
-        let held = self
-            .env
-            .handle
-            .block_on(self.sink.open(&ours, &mut journal))?;
-        let committed = self.consumer.committed(partitions).map_err(task_error)?;
-        let mut new: Vec<&TopicPartition> = partitions.iter().collect();
-        for position in committed {
-            let partition = TopicPartition::new(position.topic, position.partition);
-            new.retain(|new| **new != partition);
-            self.partitions
-                .insert(partition, Progress::at(position.offset));
-        }
-        for Position { partition, offset } in held {
-            self.check_held(&partition, offset)?;
-            let partition = broker_partition(&partition);
-            new.retain(|new| **new != partition);
-            let progress = self.partitions.get(&partition);
-            // Behind the group's offset lie only records that were not for the sink. Before it, the
-            // group has yet to learn what the sink holds: with the next flush.
-            if offset > progress.committed {
-                progress.seen = offset;
-                self.unflushed = true;
-                self.seek(&partition, offset)?;
-            }
-        }
-        if self.from_latest {
-            self.pin(&new)?;
-        }
-        if self.paused {
-            self.consumer.pause(partitions).map_err(task_error)?;
-        }
-        self.count_partitions();
-        Ok(())
-    }
-
-    fn seek(&mut self, partition: &TopicPartition, offset: i64) -> Result<(), Error> {
-        self.consumer
-            .seek(&partition.topic, partition.partition, offset)
-            .map_err(task_error)
-    }
-
-    /// Fixes where partitions begin that begin with the next record: a task that is killed before it
-    /// has committed anything goes on from there.
-    fn pin(&mut self, partitions: &[&TopicPartition]) -> Result<(), Error> {
-        let mut pins = Vec::with_capacity(partitions.len());
-        for partition in partitions {
-            let broker = &self.env.services.broker;
-            let (_, high) = broker
-                .watermarks(&partition.topic, partition.partition)
-                .map_err(task_error)?;
-            self.seek(partition, high)?;
-            self.partitions
-                .insert((*partition).clone(), Progress::at(high));
-            pins.push(partition.at(high));
-        }
-        self.consumer.commit(&pins).map_err(task_error)
-    }
-
-    /// A sink that is ahead of its topic belongs to an earlier topic of that name.
-    fn check_held(
-        &self,
-        partition: &penstock_connect::TopicPartition,
-        offset: i64,
-    ) -> Result<(), Error> {
-        let (topic, number) = (&partition.topic, partition.partition);
-        let (_, high) = self
-            .env
-            .services
-            .broker
-            .watermarks(topic, number)
-            .map_err(task_error)?;
-        if offset <= high {
-            return Ok(());
-        }
-        Err(Error::never(format!(
-            "the sink has {topic}-{number} up to offset {offset}, but the topic ends at {high}: it was deleted and made \
-             anew, or belongs to another broker; move what the sink wrote out of the way to begin anew"
-        )))
-    }
-
-    fn revoked(&mut self, partitions: &[TopicPartition], lost: bool) -> Result<(), Error> {
-        if !lost {
-            self.flush(FlushReason::Close)?;
-        }
-        let gone: Vec<_> = partitions.iter().map(sink_partition).collect();
-        self.env.handle.block_on(self.sink.close(&gone))?;
-        for partition in partitions {
-            self.partitions.remove(partition);
-        }
-        for partition in &gone {
-            self.journal.forget(partition);
-        }
-        if let Some(until) = &mut self.until_end {
-            until.forget(partitions);
-        }
-        self.waiting.retain(|message| {
-            !partitions
-                .iter()
-                .any(|gone| gone.partition == message.partition && gone.topic == message.topic)
-        });
-        self.consumer.release().map_err(task_error)?;
-        self.count_partitions();
-        Ok(())
-    }
-
-    fn count_partitions(&self) {
-        self.env
-            .metrics
-            .partitions(self.consumer.assignment().len());
-    }
-
-    fn take(&mut self, mut messages: Vec<Message>) -> Result<(), Error> {
-        let ended = self
-            .until_end
-            .as_ref()
-            .map(|until| until.cut(&mut messages));
-        if let Some((index, error)) = self.env.stop_point(&messages) {
-            self.take_up_to(&messages[..index])?;
-            self.close()?;
-            return Err(error);
-        }
-        if !messages.is_empty() {
-            self.take_up_to(&messages)?;
-        }
-        if let (Some(until), Some(ended)) = (&mut self.until_end, ended) {
-            until.reach(ended, self.consumer.as_mut(), &mut self.partitions)?;
-        }
-        Ok(())
-    }
-
     /// Takes note of partitions that have come to their end without a record that says so.
     fn come_to_end(&mut self) -> Result<(), Error> {
         let Some(until) = &mut self.until_end else {
@@ -400,112 +264,6 @@ impl<'a> SinkTask<'a> {
             self.flush(FlushReason::End)?;
         }
         Ok(false)
-    }
-
-    fn take_up_to(&mut self, messages: &[Message]) -> Result<(), Error> {
-        let env = self.env;
-        env.metrics.read(messages.len());
-        env.used.note(messages.iter().map(|message| &message.topic));
-        let (key, value) = self.read;
-        let began = Instant::now();
-        let chain = &mut self.chain;
-        let (mut chained, unread) = env.retrying(async || {
-            let (records, rejected) =
-                batch::read(messages, key, value, &env.services.registry).await?;
-            Ok((chain.run(records).await?, rejected))
-        })?;
-        chained.rejected.extend(unread);
-        let stop = self
-            .rejects
-            .stop_at(&chained.rejected)
-            .map(|rejection| rejection.origin);
-        chained
-            .passed
-            .retain(|record| stop.is_none_or(|stop| record.origin().index < stop));
-        let mut origins: Vec<usize> = chained
-            .passed
-            .iter()
-            .map(|record| record.origin().index)
-            .collect();
-        env.metrics.wrote(origins.len());
-        if !chained.passed.is_empty() {
-            let refused = env.handle.block_on(self.sink.write(chained.passed))?;
-            let mut taken = vec![true; origins.len()];
-            for (index, error) in refused {
-                let Some(origin) = origins.get(index) else {
-                    continue;
-                };
-                taken[index] = false;
-                chained.rejected.push(Rejection {
-                    origin: *origin,
-                    error,
-                    stage: "sink".to_owned(),
-                });
-            }
-            // The sink's position does not tell of what it refused.
-            let mut taken = taken.into_iter();
-            origins.retain(|_| taken.next().unwrap_or(false));
-            if let Some(rejection) = self.rejects.stop_at(&chained.rejected)
-                && stop.is_none_or(|stop| rejection.origin < stop)
-            {
-                // The sink has taken records behind it already: begin anew from what is durable, and
-                // stop before it then.
-                return Err(env.stop_before(&messages[rejection.origin], rejection));
-            }
-        }
-        let ended = stop.unwrap_or(messages.len());
-        for (origin, reason) in &chained.filtered {
-            if *origin < ended {
-                env.metrics.filtered(reason);
-            }
-        }
-        self.unflushed = true;
-        env.metrics.handled(began.elapsed());
-        self.partitions.note(messages, &origins, ended);
-        if let Some(stop) = stop {
-            self.close()?;
-            env.metrics.rejected();
-            return Err(tolerance_error(
-                &messages[stop],
-                chained
-                    .rejected
-                    .iter()
-                    .find(|rejection| rejection.origin == stop),
-            ));
-        }
-        self.settle(messages, &chained.rejected)
-    }
-
-    fn settle(&mut self, messages: &[Message], rejected: &[Rejection]) -> Result<(), Error> {
-        if rejected.is_empty() {
-            return Ok(());
-        }
-        if self.journal.is_used() {
-            let (env, consumer) = (self.env, self.consumer.as_mut());
-            let mut journal = self.journal.journal(env, consumer, &mut self.partitions);
-            return journal.reject(&self.rejects, messages, rejected);
-        }
-        if self.producer.is_none() {
-            let spec = ProducerSpec {
-                client_id: format!(
-                    "{}-{}-dlq",
-                    self.env.context.connector, self.env.context.task
-                ),
-                transactional_id: None,
-                overrides: self.env.spec.producer_overrides.clone(),
-            };
-            self.producer = Some(
-                self.env
-                    .services
-                    .broker
-                    .producer(spec)
-                    .map_err(task_error)?,
-            );
-        }
-        match &mut self.producer {
-            Some(producer) => self.rejects.settle(producer.as_mut(), messages, rejected),
-            None => Ok(()),
-        }
     }
 
     fn flush(&mut self, reason: FlushReason) -> Result<(), Error> {
@@ -553,16 +311,6 @@ impl<'a> SinkTask<'a> {
     }
 }
 
-/// A dead letter that its topic did not take is made smaller when the task comes to it again.
-fn dead_letter_error(error: penstock_broker::Error) -> Error {
-    let too_large = error.kind == ErrorKind::TooLarge;
-    let mut error = task_error(error);
-    if too_large {
-        error.retry = Retry::Reconnect;
-    }
-    error
-}
-
 /// The error of a task that stops at a record, as the operator wants.
 pub(super) fn tolerance_error(message: &Message, rejection: Option<&Rejection>) -> Error {
     let (stage, cause) = rejection.map_or(("?", String::new()), |rejection| {
@@ -573,4 +321,14 @@ pub(super) fn tolerance_error(message: &Message, rejection: Option<&Rejection>) 
          topic, to go on past such records)",
         message.topic, message.partition, message.offset
     ))
+}
+
+/// A dead letter that its topic did not take is made smaller when the task comes to it again.
+fn dead_letter_error(error: penstock_broker::Error) -> Error {
+    let too_large = error.kind == ErrorKind::TooLarge;
+    let mut error = task_error(error);
+    if too_large {
+        error.retry = Retry::Reconnect;
+    }
+    error
 }
