@@ -67,12 +67,11 @@ impl Looks {
             consumer,
             ends.keys().filter(|it| !positions.contains_key(it)),
         );
-        let lags = ends.iter().map(|(partition, (low, high))| {
+        let position = |partition: &TopicPartition| {
             let begun = || self.begun.get(partition).copied().flatten();
-            let position = positions.get(partition).copied().or_else(begun);
-            high - position.unwrap_or(*low).max(*low)
-        });
-        Ok(Some(lags.max().unwrap_or(0).max(0)))
+            positions.get(partition).copied().or_else(begun)
+        };
+        Ok(Some(largest(&ends, position)))
     }
 
     /// Asks where the group has left off, where that is not known yet. These partitions have just been
@@ -98,6 +97,19 @@ impl Looks {
     }
 }
 
+/// The largest number of records from where a partition is read to its end; from its beginning where that
+/// is not known, or lies before it.
+fn largest(
+    ends: &BTreeMap<TopicPartition, (i64, i64)>,
+    position: impl Fn(&TopicPartition) -> Option<i64>,
+) -> i64 {
+    let lags = ends.iter().map(|(partition, (low, high))| {
+        let position = position(partition).unwrap_or(*low);
+        high - position.max(*low)
+    });
+    lags.max().unwrap_or(0).max(0)
+}
+
 /// The ends of partitions, as far as they are told. Where one gets no answer the others are not asked:
 /// each would be waited for as long.
 fn ends(
@@ -115,4 +127,37 @@ fn ends(
         }
     }
     Ok(ends)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_partition_that_is_furthest_behind_counts() {
+        for (partitions, expected) in [
+            (vec![], 0),
+            // Each with its position, if it is known, and its ends.
+            (vec![(Some(7), (0, 10))], 3),
+            (vec![(Some(10), (0, 10))], 0),
+            (vec![(Some(7), (0, 10)), (Some(1), (0, 6))], 5),
+            // Nobody has begun with it.
+            (vec![(None, (4, 10))], 6),
+            // Retention took what was to be read next.
+            (vec![(Some(1), (4, 10))], 6),
+            // Somebody else has made it anew.
+            (vec![(Some(10), (0, 2))], 0),
+        ] {
+            let numbered = || (0..).zip(&partitions);
+            let partition = |number| TopicPartition::new("in", number);
+            let ends = numbered()
+                .map(|(number, (_, ends))| (partition(number), *ends))
+                .collect();
+            let positions: BTreeMap<TopicPartition, i64> = numbered()
+                .filter_map(|(number, (position, _))| Some((partition(number), (*position)?)))
+                .collect();
+            let lag = largest(&ends, |partition| positions.get(partition).copied());
+            assert_eq!(lag, expected, "{partitions:?}");
+        }
+    }
 }
