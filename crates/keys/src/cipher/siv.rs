@@ -142,7 +142,7 @@ mod tests {
             let mut sealed = text.clone();
             let siv = cipher.encrypt(&mut sealed);
             let mut all = [&siv[..], &sealed].concat();
-            all[at.index(SIV + text.len())] ^= 1 << bit;
+            all[at.index(SIV + text.len())] ^= 1_u8 << bit;
             let (siv, body) = all.split_first_chunk_mut::<SIV>().ok_or_else(|| TestCaseError::fail("short"))?;
             prop_assert_eq!(cipher.decrypt(siv, body), Err(DecryptError));
             prop_assert!(body.iter().all(|byte| *byte == 0));
