@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, SecondsFormat};
 use penstock_connect::{Header, Record, RecordError};
+use penstock_formats::json::check_grammar;
 use penstock_formats::{Encoding, FormatError, Payload, SchemaKind};
 
 use crate::{Content, Member, Timestamps};
@@ -81,7 +82,7 @@ fn append_payload(
         .map_err(|error| cannot_write(member, "JSON", error))?;
     // JSON is passed on as it came, and a line that is not JSON would spoil the file for its readers.
     if is_json(payload) {
-        check_json(&out[start..]).map_err(|problem| {
+        check_grammar(&out[start..]).map_err(|problem| {
             RecordError::malformed(format!("the {} is not JSON: {problem}", member.name()))
         })?;
     }
@@ -107,12 +108,6 @@ pub(crate) fn is_json(payload: &Payload) -> bool {
         Encoding::Registered(schema) => schema.kind() == SchemaKind::Json,
         Encoding::Text | Encoding::Bytes => false,
     }
-}
-
-fn check_json(bytes: &[u8]) -> Result<(), String> {
-    let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
-    serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| error.to_string())?;
-    Ok(())
 }
 
 pub(crate) fn append_number(number: i64, out: &mut Vec<u8>) {

@@ -4,11 +4,13 @@
 mod damage;
 
 use damage::{damage, damaged};
+use penstock_formats::json::check_grammar;
 use penstock_formats::{
     EditBuffer, Encoding, FieldPath, Fields, Found, Limits, Payload, Scalar, Value,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json, json};
 
 const NAMES: [&str; 5] = ["a", "b", "c", "d.ü", "q\"\\"];
@@ -305,6 +307,11 @@ proptest! {
     }
 }
 
+/// Whether a parser that only skips the text takes it.
+fn is_json(text: &[u8]) -> bool {
+    serde_json::from_slice::<&RawValue>(text).is_ok()
+}
+
 /// JSON as one line of JSON: what it was, or an error, and never two lines.
 fn in_one_line(bytes: &[u8]) -> Result<(), TestCaseError> {
     let mut line = b"before".to_vec();
@@ -344,6 +351,9 @@ fn judged_alike(bytes: &[u8]) -> Result<(), TestCaseError> {
         }
     }
     in_one_line(bytes)?;
+    let grammar = check_grammar(bytes);
+    let oracle = is_json(bytes);
+    prop_assert_eq!(grammar.is_ok(), oracle, "{:?}", grammar);
     let ours = fields.find_checked(bytes, &mut found, &Limits::default());
     let _ = Value::from_json(bytes);
     match (ours, serde_json::from_slice::<Json>(bytes)) {
@@ -360,4 +370,52 @@ fn judged_alike(bytes: &[u8]) -> Result<(), TestCaseError> {
         _ => {}
     }
     Ok(())
+}
+
+#[test]
+fn the_grammar_is_that_of_the_oracle_wherever_a_byte_stands_in_a_string() {
+    for length in 0..20 {
+        for place in 0..length {
+            for byte in 0..=u8::MAX {
+                let mut text = vec![b'"'];
+                text.extend((0..length).map(|at| if at == place { byte } else { b'n' }));
+                text.push(b'"');
+                assert_eq!(check_grammar(&text).is_ok(), is_json(&text), "{text:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_grammar_knows_neither_names_nor_depth_nor_pairs_of_surrogates() {
+    let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+    for text in [r#"{"a":1,"a":2}"#, r#"{"":"\ud83d"}"#, "-1e999", &deep] {
+        check_grammar(text.as_bytes()).unwrap();
+    }
+    for text in [
+        "",
+        " ",
+        "{",
+        "[1,]",
+        r#"{"a":1,}"#,
+        r#"{"a"}"#,
+        r#"{1:2}"#,
+        "[}",
+        "{]",
+        "[1 2]",
+        "{} {}",
+        "01",
+        "+1",
+        "1.",
+        "NaN",
+        "nulls",
+        r#""\u12g4""#,
+        r#""\"#,
+        "\u{feff}1",
+        &deep[1..],
+    ] {
+        let error = check_grammar(text.as_bytes()).unwrap_err().to_string();
+        assert!(error.starts_with("malformed JSON at byte "), "{error}");
+        assert!(!is_json(text.as_bytes()), "{text}");
+    }
 }

@@ -68,6 +68,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The next `count` bytes.
+    #[inline]
     pub fn take(&mut self, count: usize) -> Result<&'a [u8], FormatError> {
         match self
             .bytes
@@ -91,17 +92,17 @@ impl<'a> Cursor<'a> {
     /// An Avro `long`.
     #[inline]
     pub fn long(&mut self) -> Result<i64, FormatError> {
+        // Most are lengths, branches and counts.
         match self.bytes.get(self.pos) {
-            // Most are lengths, branches and small numbers.
-            Some(byte) if byte & 0x80 == 0 => {
+            Some(byte) if *byte < 0x80 => {
                 self.pos += 1;
                 Ok(i64::from(byte >> 1) ^ -i64::from(byte & 1))
             }
-            _ => self.long_of_several_bytes(),
+            _ => self.long_of_bytes(),
         }
     }
 
-    fn long_of_several_bytes(&mut self) -> Result<i64, FormatError> {
+    fn long_of_bytes(&mut self) -> Result<i64, FormatError> {
         let start = self.pos;
         let mut value = 0_u64;
         for (position, byte) in self.bytes[start..].iter().take(10).enumerate() {
@@ -147,6 +148,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A length-prefixed run of bytes.
+    #[inline]
     pub fn bytes(&mut self) -> Result<&'a [u8], FormatError> {
         let length = self.long()?;
         match usize::try_from(length) {
@@ -162,6 +164,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// An index below `count`, as unions and enums have.
+    #[inline]
     pub fn index(&mut self, count: usize, what: &str) -> Result<usize, FormatError> {
         let index = self.long()?;
         match usize::try_from(index) {

@@ -2,7 +2,7 @@
 
 use super::cursor::{Cursor, MAX_DEPTH, blocks};
 use super::scalar;
-use super::types::{Kind, NodeId, Types};
+use super::types::{Kind, NodeId, Record, Types};
 use crate::error::FormatError;
 use crate::json::text;
 use crate::scalar::Scalar;
@@ -25,26 +25,22 @@ fn value(
     cursor: &mut Cursor<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), FormatError> {
+    let mut id = id;
+    // A union's value is that of its branch.
+    while let Kind::Union(branches) = types.kind(id) {
+        id = branches[cursor.index(branches.len(), "union branch")?];
+    }
     match types.kind(id) {
-        Kind::Union(branches) => {
-            let index = cursor.index(branches.len(), "union branch")?;
-            value(types, branches[index], cursor, out)
+        Kind::Null => out.extend_from_slice(b"null"),
+        Kind::Int => text::write_int(cursor.int()?.into(), out),
+        Kind::Long => text::write_int(cursor.long()?, out),
+        Kind::String => text::write_string(cursor.string()?, out),
+        Kind::Float => text::write_float(cursor.float()?, out),
+        Kind::Enum { symbols, .. } => {
+            let index = cursor.index(symbols.len(), "enum symbol")?;
+            text::write_string(&symbols[index], out);
         }
-        Kind::Record(record) => {
-            cursor.enter()?;
-            out.push(b'{');
-            for (position, field) in record.fields.iter().enumerate() {
-                if position > 0 {
-                    out.push(b',');
-                }
-                text::write_string(&field.name, out);
-                out.push(b':');
-                value(types, field.node, cursor, out)?;
-            }
-            out.push(b'}');
-            cursor.leave();
-            Ok(())
-        }
+        Kind::Record(fields) => record(types, fields, cursor, out)?,
         Kind::Array(item) => {
             out.push(b'[');
             blocks(cursor, types.node(*item).min_size, |position, cursor| {
@@ -54,39 +50,43 @@ fn value(
                 value(types, *item, cursor, out)
             })?;
             out.push(b']');
-            Ok(())
         }
         Kind::Map(item) => {
             out.push(b'{');
-            blocks(
-                cursor,
-                types.node(*item).min_size.saturating_add(1),
-                |position, cursor| {
-                    if position > 0 {
-                        out.push(b',');
-                    }
-                    text::write_string(cursor.string()?, out);
-                    out.push(b':');
-                    value(types, *item, cursor, out)
-                },
-            )?;
+            let least = types.node(*item).min_size.saturating_add(1);
+            blocks(cursor, least, |position, cursor| {
+                if position > 0 {
+                    out.push(b',');
+                }
+                text::write_string(cursor.string()?, out);
+                out.push(b':');
+                value(types, *item, cursor, out)
+            })?;
             out.push(b'}');
-            Ok(())
         }
-        Kind::Enum { symbols, .. } => {
-            let index = cursor.index(symbols.len(), "enum symbol")?;
-            text::write_string(&symbols[index], out);
-            Ok(())
-        }
-        Kind::Float => {
-            text::write_float(cursor.float()?, out);
-            Ok(())
-        }
-        _ => {
-            write_scalar(&scalar::read(types, id, cursor)?, out);
-            Ok(())
-        }
+        _ => write_scalar(&scalar::read(types, id, cursor)?, out),
     }
+    Ok(())
+}
+
+fn record(
+    types: &Types,
+    record: &Record,
+    cursor: &mut Cursor<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), FormatError> {
+    cursor.enter()?;
+    out.push(b'{');
+    for (position, field) in record.fields.iter().enumerate() {
+        if position > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(&field.label);
+        value(types, field.node, cursor, out)?;
+    }
+    out.push(b'}');
+    cursor.leave();
+    Ok(())
 }
 
 /// Appends a scalar as Avro's plain JSON has it.

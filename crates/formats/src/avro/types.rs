@@ -8,6 +8,7 @@ use apache_avro::schema::{FixedSchema, InnerDecimalSchema, UuidSchema};
 use super::encode::Encoder;
 use super::outline::{Time, TimeUnit};
 use crate::error::SchemaError;
+use crate::json::text;
 
 /// Index of a type in [`Types`].
 pub(crate) type NodeId = u32;
@@ -71,11 +72,20 @@ pub(crate) struct Record {
 #[derive(Debug)]
 pub(crate) struct Field {
     pub(crate) name: Box<str>,
+    /// The name and a colon, as JSON.
+    pub(crate) label: Box<[u8]>,
     pub(crate) node: NodeId,
     /// The default as it stands in the schema.
     pub(crate) default_json: Option<Box<str>>,
     /// The default encoded.
     pub(crate) default: Option<Box<[u8]>>,
+}
+
+fn label(name: &str) -> Box<[u8]> {
+    let mut label = Vec::new();
+    text::write_string(name, &mut label);
+    label.push(b':');
+    label.into()
 }
 
 impl Record {
@@ -332,6 +342,7 @@ impl Builder {
                     index.insert(field.name.as_str().into(), position);
                     fields.push(Field {
                         name: field.name.as_str().into(),
+                        label: label(&field.name),
                         node: self.add(&field.schema, namespace)?,
                         default_json: field.default.as_ref().map(|d| d.to_string().into()),
                         default: None,

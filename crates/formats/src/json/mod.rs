@@ -5,13 +5,16 @@
 
 pub(crate) mod check;
 pub(crate) mod find;
+mod grammar;
 mod outline;
 pub(crate) mod scalar;
 pub(crate) mod scan;
 pub(crate) mod shape;
 pub(crate) mod splice;
 pub(crate) mod text;
+pub(crate) mod word;
 
+pub use grammar::check_grammar;
 pub use outline::{Kind, Outline, Property};
 
 pub use crate::input::{Elements, Input, JsonText, Members, Number, View};

@@ -3,6 +3,7 @@
 use memchr::memchr2;
 use smallvec::SmallVec;
 
+use super::word;
 use crate::error::FormatError;
 
 /// A position in JSON text.
@@ -95,6 +96,61 @@ impl<'a> Scanner<'a> {
                 _ => return Err(FormatError::json(start - 1, "a string without an end")),
             }
         }
+    }
+
+    /// Passes a string at its opening quote, and checks its escapes and that nothing in it had to be
+    /// escaped. `PLAIN`: the text is known to have neither backslashes nor control characters.
+    #[inline]
+    pub(crate) fn pass_string<const PLAIN: bool>(&mut self) -> Result<(), FormatError> {
+        let start = self.pos;
+        self.expect(b'"')?;
+        loop {
+            // Most strings are short: eight bytes at a time are as quick as it gets.
+            while let Some(word) = self.bytes.get(self.pos..).and_then(<[u8]>::first_chunk) {
+                let word = u64::from_le_bytes(*word);
+                let quotes = word::equal(word, b'"');
+                let marks = if PLAIN {
+                    quotes
+                } else {
+                    quotes | word::escaped(word)
+                };
+                if marks != 0 {
+                    self.pos += marks.trailing_zeros() as usize / 8;
+                    break;
+                }
+                self.pos += 8;
+            }
+            match self.peek() {
+                Some(b'"') => {
+                    self.pos += 1;
+                    return Ok(());
+                }
+                Some(b'\\') if !PLAIN => self.pass_escape()?,
+                Some(0..0x20) if !PLAIN => {
+                    return Err(self.error("a control character in a string"));
+                }
+                Some(_) => self.pos += 1,
+                None => return Err(FormatError::json(start, "a string without an end")),
+            }
+        }
+    }
+
+    /// Passes an escape at its backslash. Halves of surrogate pairs are not paired.
+    fn pass_escape(&mut self) -> Result<(), FormatError> {
+        let rest = &self.bytes[self.pos + 1..];
+        let length = match rest {
+            [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => 2,
+            [b'u', digits @ ..]
+                if digits
+                    .first_chunk::<4>()
+                    .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) =>
+            {
+                6
+            }
+            _ => return Err(self.error("a malformed escape in a string")),
+        };
+        self.pos += length;
+        Ok(())
     }
 
     /// Goes to the first or next item of an array or object whose opening bracket is passed; `None`

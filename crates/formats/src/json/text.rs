@@ -1,12 +1,12 @@
 //! JSON strings and numbers: unescaping, escaping, and checking what stands between the quotes.
 
 use std::borrow::Cow;
-use std::io::Write;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::scan::RawStr;
+use super::word;
 use crate::error::FormatError;
 
 /// The text of a string; `None` if it is not UTF-8 or an escape is malformed.
@@ -94,13 +94,31 @@ pub(crate) fn check_string(raw: RawStr<'_>, offset: usize) -> Result<(), FormatE
     Ok(())
 }
 
+/// Nothing in a text has to be escaped.
+fn is_plain(text: &[u8]) -> bool {
+    let marks = |word: &[u8; 8]| {
+        let word = u64::from_le_bytes(*word);
+        word::equal(word, b'"') | word::escaped(word)
+    };
+    let Some(last) = text.last_chunk() else {
+        return !text
+            .iter()
+            .any(|byte| matches!(byte, 0..0x20 | b'"' | b'\\'));
+    };
+    // The last word may share bytes with the one before.
+    let (words, _) = text.as_chunks();
+    words
+        .iter()
+        .fold(marks(last), |any, word| any | marks(word))
+        == 0
+}
+
 /// Appends a text as a JSON string.
 pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
-    out.push(b'"');
     let bytes = text.as_bytes();
-    // Mostly there is nothing to escape, and looking at all bytes at once is quicker than at each.
-    let escape = |byte: &u8| (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\');
-    if !bytes.iter().fold(false, |any, byte| any | escape(byte)) {
+    out.reserve(bytes.len() + 2);
+    out.push(b'"');
+    if is_plain(bytes) {
         out.extend_from_slice(bytes);
         out.push(b'"');
         return;
@@ -135,8 +153,8 @@ pub(crate) fn write_bool(value: bool, out: &mut Vec<u8>) {
 }
 
 pub(crate) fn write_int(value: i64, out: &mut Vec<u8>) {
-    // Writing to a Vec cannot fail.
-    let _ = write!(out, "{value}");
+    // Writing to a Vec cannot fail. This is quicker than the standard library's.
+    let _ = serde_json::to_writer(out, &value);
 }
 
 /// Appends the shortest number that reads back the same; `"NaN"` and the like as strings.
