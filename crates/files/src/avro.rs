@@ -121,6 +121,10 @@ impl FileWriter for AvroFile {
         self.drained + self.ready.len() as u64 + self.block.len() as u64
     }
 
+    fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
     fn drain(&mut self, out: &mut Vec<u8>) {
         self.drained += self.ready.len() as u64;
         if out.is_empty() {

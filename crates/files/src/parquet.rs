@@ -136,6 +136,10 @@ impl FileWriter for ParquetFile {
         self.columns.length()
     }
 
+    fn ready(&self) -> usize {
+        self.output.ready()
+    }
+
     fn drain(&mut self, out: &mut Vec<u8>) {
         self.output.drain(out);
     }

@@ -84,6 +84,15 @@ impl Stream {
         self.plain.capacity() + encoder
     }
 
+    /// Bytes that are final and were not drained.
+    pub(crate) fn ready(&self) -> usize {
+        match (&self.encoder, self.compression) {
+            (Some(encoder), _) => encoder.ready().len(),
+            (None, Compression::None) => self.plain.len(),
+            (None, _) => 0,
+        }
+    }
+
     pub(crate) fn length(&self) -> u64 {
         let ready = self.encoder.as_ref().map_or(0, |e| e.ready().len());
         self.drained + ready as u64 + self.plain.len() as u64

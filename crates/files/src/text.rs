@@ -53,6 +53,10 @@ impl<R: Rows> FileWriter for TextFile<R> {
         self.stream.length()
     }
 
+    fn ready(&self) -> usize {
+        self.stream.ready()
+    }
+
     fn drain(&mut self, out: &mut Vec<u8>) {
         self.stream.drain(out);
     }

@@ -18,7 +18,11 @@ pub trait FileWriter: Send {
     /// alone, never of how often the file was drained.
     fn length(&self) -> u64;
 
-    /// Appends the bytes that are final to `out`. How often this is called never changes the file.
+    /// Bytes that [`drain`](Self::drain) would give.
+    fn ready(&self) -> usize;
+
+    /// Appends the bytes that are final to `out`, whose room may stay with the file where it is empty. How
+    /// often this is called never changes the file.
     fn drain(&mut self, out: &mut Vec<u8>);
 
     /// Gives back memory as far as the format can. This may change the bytes of the file (a Parquet row

@@ -23,6 +23,9 @@ use crate::rotation::Rules;
 use crate::uploads::Uploads;
 use crate::{NamedBy, NullValues, Plan, replay};
 
+/// As long as the writers of a sink hold less than this, memory is not short for them.
+const ROOMY: usize = 4 << 20;
+
 /// What the clock says, in milliseconds since the epoch.
 type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
@@ -215,7 +218,7 @@ impl ObjectSink {
                 let before = file.body.held();
                 file.body.push(record)?;
                 file.took(offset, record.timestamp, now);
-                if let Some(chunk) = file.body.drain() {
+                if let Some(chunk) = file.body.drain(self.writing < ROOMY) {
                     self.uploads.push(file.id, chunk);
                 }
                 self.writing = self.writing + file.body.held() - before;

@@ -80,6 +80,12 @@ impl Output {
         Ok(())
     }
 
+    /// Bytes that are ready.
+    pub(super) fn ready(&self) -> usize {
+        let writer = self.writer.as_ref();
+        writer.map_or(0, |writer| writer.inner().len())
+    }
+
     /// Appends the bytes that are ready.
     pub(super) fn drain(&mut self, out: &mut Vec<u8>) {
         if let Some(writer) = &mut self.writer {

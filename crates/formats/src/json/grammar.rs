@@ -5,44 +5,27 @@
 use smallvec::SmallVec;
 
 use super::scan::Scanner;
+use super::word;
 use crate::error::FormatError;
 
 /// Checks a whole text.
 pub fn check_grammar(json: &[u8]) -> Result<(), FormatError> {
-    let survey = Survey::of(json);
-    if !survey.ascii
-        && let Err(error) = std::str::from_utf8(json)
-    {
+    // Looking at all bytes for what mostly is not there is quicker than at each string's.
+    let unusual = |word| word::escaped(word) | word::beyond_ascii(word);
+    if !word::any(json, unusual) {
+        return walk::<true>(Scanner::new(json));
+    }
+    if let Err(error) = std::str::from_utf8(json) {
         return Err(FormatError::json(error.valid_up_to(), "not UTF-8"));
     }
-    if survey.plain {
-        walk::<true>(Scanner::new(json))
-    } else {
+    if word::any(json, word::escaped) {
         walk::<false>(Scanner::new(json))
+    } else {
+        walk::<true>(Scanner::new(json))
     }
 }
 
-/// What all bytes of a text have in common: looking at all of them at once is quicker than at each string's.
-struct Survey {
-    ascii: bool,
-    /// Strings end at the next quote, and hold nothing that has to be looked at.
-    plain: bool,
-}
-
-impl Survey {
-    fn of(json: &[u8]) -> Self {
-        let (mut all, mut special) = (0, false);
-        for byte in json {
-            all |= byte;
-            special |= (*byte < 0x20) | (*byte == b'\\');
-        }
-        Self {
-            ascii: all < 0x80,
-            plain: !special,
-        }
-    }
-}
-
+/// `PLAIN`: the text has neither backslashes nor control characters.
 fn walk<const PLAIN: bool>(mut scanner: Scanner<'_>) -> Result<(), FormatError> {
     // What closes the objects and arrays around.
     let mut open: SmallVec<[u8; 64]> = SmallVec::new();

@@ -106,7 +106,7 @@ impl<'a> Scanner<'a> {
         self.expect(b'"')?;
         loop {
             // Most strings are short: eight bytes at a time are as quick as it gets.
-            while let Some(word) = self.bytes.get(self.pos..).and_then(<[u8]>::first_chunk) {
+            for word in self.bytes[self.pos..].as_chunks().0 {
                 let word = u64::from_le_bytes(*word);
                 let quotes = word::equal(word, b'"');
                 let marks = if PLAIN {

@@ -94,31 +94,13 @@ pub(crate) fn check_string(raw: RawStr<'_>, offset: usize) -> Result<(), FormatE
     Ok(())
 }
 
-/// Nothing in a text has to be escaped.
-fn is_plain(text: &[u8]) -> bool {
-    let marks = |word: &[u8; 8]| {
-        let word = u64::from_le_bytes(*word);
-        word::equal(word, b'"') | word::escaped(word)
-    };
-    let Some(last) = text.last_chunk() else {
-        return !text
-            .iter()
-            .any(|byte| matches!(byte, 0..0x20 | b'"' | b'\\'));
-    };
-    // The last word may share bytes with the one before.
-    let (words, _) = text.as_chunks();
-    words
-        .iter()
-        .fold(marks(last), |any, word| any | marks(word))
-        == 0
-}
-
 /// Appends a text as a JSON string.
 pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
     let bytes = text.as_bytes();
     out.reserve(bytes.len() + 2);
     out.push(b'"');
-    if is_plain(bytes) {
+    // Mostly there is nothing to escape.
+    if !word::any(bytes, |word| word::equal(word, b'"') | word::escaped(word)) {
         out.extend_from_slice(bytes);
         out.push(b'"');
         return;

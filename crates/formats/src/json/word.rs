@@ -4,6 +4,29 @@
 const ONES: u64 = u64::MAX / 0xff;
 const HIGHEST: u64 = ONES << 7;
 
+/// Whether `look` finds something in the words of a text; a short one is filled up with spaces.
+#[inline]
+pub(crate) fn any(text: &[u8], look: impl Fn(u64) -> u64) -> bool {
+    let look = |word: &[u8; 8]| look(u64::from_le_bytes(*word));
+    let (words, rest) = text.as_chunks();
+    let last = match text.last_chunk() {
+        // It may share bytes with the word before it.
+        Some(last) => look(last),
+        None => {
+            let mut filled = [b' '; 8];
+            filled[..rest.len()].copy_from_slice(rest);
+            look(&filled)
+        }
+    };
+    words.iter().fold(last, |any, word| any | look(word)) != 0
+}
+
+/// Bytes that are no ASCII.
+#[inline]
+pub(crate) fn beyond_ascii(word: u64) -> u64 {
+    word & HIGHEST
+}
+
 /// Bytes that are this one.
 #[inline]
 pub(crate) fn equal(word: u64, byte: u8) -> u64 {
@@ -35,6 +58,7 @@ mod tests {
                     assert_eq!(first(equal(word, b'"')), expected(byte == b'"'));
                     let is_escaped = byte < 0x20 || byte == b'\\';
                     assert_eq!(first(escaped(word)), expected(is_escaped), "{byte}");
+                    assert_eq!(any(&bytes[..=place], escaped), is_escaped, "{byte}");
                 }
             }
         }
