@@ -1,10 +1,12 @@
 //! Converters: record bytes to payloads and back.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use penstock_connect::config::ConfigValue;
 use penstock_connect::{RecordError, Settings};
 use penstock_formats::frame::{self, SchemaRefId};
-use penstock_formats::{Encoding, Payload, SchemaKind};
+use penstock_formats::{Encoding, Payload, Schema, SchemaKind};
 use penstock_registry::{RegistryClient, SubjectStrategy};
 
 use crate::config::{WorkerConfig, converter_keys};
@@ -26,6 +28,36 @@ pub(crate) enum Converter {
     Text,
     /// Bytes as they are.
     Bytes,
+}
+
+/// The schemas in a registry client's cache, with the one that was asked for last at hand: most records of
+/// a batch share theirs.
+pub(crate) struct KnownSchemas<'r> {
+    registry: &'r RegistryClient,
+    last: Option<(SchemaRefId, Arc<Schema>)>,
+}
+
+impl<'r> KnownSchemas<'r> {
+    pub(crate) fn new(registry: &'r RegistryClient) -> Self {
+        Self {
+            registry,
+            last: None,
+        }
+    }
+
+    fn get(&mut self, id: SchemaRefId) -> Option<Arc<Schema>> {
+        if let Some((last, schema)) = &self.last
+            && *last == id
+        {
+            return Some(schema.clone());
+        }
+        let schema = match id {
+            SchemaRefId::Id(id) => self.registry.cached(id),
+            SchemaRefId::Guid(guid) => self.registry.cached_guid(guid),
+        }?;
+        self.last = Some((id, schema.clone()));
+        Some(schema)
+    }
 }
 
 /// Converters of keys and of values, where they are given.
@@ -197,7 +229,7 @@ impl Converter {
     /// registry client's cache already, unless the registry does not know them.
     pub(crate) fn read(
         self,
-        registry: &RegistryClient,
+        schemas: &mut KnownSchemas<'_>,
         header: Option<&[u8]>,
         bytes: &Bytes,
     ) -> Result<Option<Payload>, RecordError> {
@@ -217,11 +249,7 @@ impl Converter {
             Self::Auto | Self::Registry(_) => {
                 let frame =
                     frame::read_with_header(header, bytes).map_err(RecordError::malformed)?;
-                let schema = match frame.id {
-                    SchemaRefId::Id(id) => registry.cached(id),
-                    SchemaRefId::Guid(guid) => registry.cached_guid(guid),
-                };
-                let schema = schema.ok_or_else(|| {
+                let schema = schemas.get(frame.id).ok_or_else(|| {
                     RecordError::schema(format!("the registry has no schema with {}", frame.id))
                 })?;
                 let payload = bytes.slice(frame.offset..);
@@ -305,9 +333,6 @@ fn unwrap_envelope(bytes: &Bytes) -> Result<Option<Payload>, RecordError> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::sync::Arc;
-
-    use penstock_formats::Schema;
     use penstock_registry::RegistryConfig;
 
     use super::*;
@@ -365,13 +390,21 @@ mod tests {
         let text = text_of(wrapped, &payload).unwrap();
         assert_eq!(text, r#"{"schema":null,"payload":{"a":1}}"#);
         let read = wrapped
-            .read(&registry(), None, &Bytes::from(text))
+            .read(
+                &mut KnownSchemas::new(&registry()),
+                None,
+                &Bytes::from(text),
+            )
             .unwrap()
             .unwrap();
         assert_eq!(read.bytes(), &br#"{"a":1}"#[..]);
         assert_eq!(text_of(bare, &read).unwrap(), r#"{"a":1}"#);
         let error = wrapped
-            .read(&registry(), None, &Bytes::from_static(b"{nonsense"))
+            .read(
+                &mut KnownSchemas::new(&registry()),
+                None,
+                &Bytes::from_static(b"{nonsense"),
+            )
             .unwrap_err();
         assert!(error.message.contains("schemas.enable=true"), "{error}");
     }
@@ -380,7 +413,11 @@ mod tests {
     fn without_a_converter_json_is_json_and_other_bytes_stay_bytes() {
         for (bytes, json) in [(&b" {\"a\":1}"[..], true), (b"plain", false), (b"", false)] {
             let payload = Converter::Auto
-                .read(&registry(), None, &Bytes::copy_from_slice(bytes))
+                .read(
+                    &mut KnownSchemas::new(&registry()),
+                    None,
+                    &Bytes::copy_from_slice(bytes),
+                )
                 .unwrap()
                 .unwrap();
             assert_eq!(
@@ -403,11 +440,13 @@ mod tests {
                 converter.schema_named(None, &framed),
                 Some(SchemaRefId::Id(7))
             );
-            let error = converter.read(&registry(), None, &framed).unwrap_err();
+            let error = converter
+                .read(&mut KnownSchemas::new(&registry()), None, &framed)
+                .unwrap_err();
             assert_eq!(error.message, "the registry has no schema with id 7");
         }
         let error = Converter::Registry(SchemaKind::Avro).read(
-            &registry(),
+            &mut KnownSchemas::new(&registry()),
             None,
             &Bytes::from_static(b"{}"),
         );

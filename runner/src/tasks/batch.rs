@@ -1,6 +1,7 @@
 //! A batch of messages as records: schemas fetched once for all of it, then each message read by
 //! the connector's converters.
 
+use bytes::Bytes;
 use penstock_broker::Message;
 use penstock_connect::{Error, Header, Origin, Record, RecordError, TopicPartition};
 use penstock_formats::frame::{KEY_HEADER, SchemaRefId, VALUE_HEADER};
@@ -8,7 +9,7 @@ use penstock_formats::{Encoding, Payload};
 use penstock_registry::RegistryClient;
 
 use crate::chain::Rejection;
-use crate::converters::Converter;
+use crate::converters::{Converter, KnownSchemas};
 
 /// Reads messages; what a converter cannot read is rejected.
 pub(super) async fn read(
@@ -18,6 +19,8 @@ pub(super) async fn read(
     registry: &RegistryClient,
 ) -> Result<(Vec<Record>, Vec<Rejection>), Error> {
     let unusable = fetch_schemas(messages, key, value, registry).await?;
+    let mut keys = Side::new(key, KEY_HEADER, &unusable, registry);
+    let mut values = Side::new(value, VALUE_HEADER, &unusable, registry);
     let mut records = Vec::with_capacity(messages.len());
     let mut rejected = Vec::new();
     // Partitions of one batch are few: share their names.
@@ -32,74 +35,91 @@ pub(super) async fn read(
                 partition: message.partition,
             });
         }
-        let read = |converter: Converter,
-                    bytes: &Option<bytes::Bytes>,
-                    header: &str,
-                    stage: &str| match bytes {
-            None => Ok(None),
-            Some(bytes) => usable(&unusable, converter, header_value(message, header), bytes)
-                .and_then(|()| converter.read(registry, header_value(message, header), bytes))
-                .map_err(|error| Rejection {
-                    origin: index,
-                    error,
-                    stage: stage.to_owned(),
-                }),
+        let mut reject = |error, stage: &str| {
+            rejected.push(Rejection {
+                origin: index,
+                error,
+                stage: stage.to_owned(),
+            });
         };
-        let mut read_key = read(key, &message.key, KEY_HEADER, "key.converter");
-        if let (Err(_), Converter::Auto, Some(bytes)) = (&read_key, key, &message.key) {
+        let read_key = match (keys.read(message, message.key.as_ref()), key, &message.key) {
             // A key that only looks like a frame: numbers as Java writes them begin with zeros, too.
-            read_key = Ok(Some(Payload::new(bytes.clone(), Encoding::Bytes)));
-        }
-        let payloads = read_key.and_then(|k| {
-            Ok((
-                k,
-                read(value, &message.value, VALUE_HEADER, "value.converter")?,
-            ))
-        });
-        match payloads {
-            Ok(payloads) => {
-                let mut record = record(message, index, last.clone(), payloads);
-                record.headers = headers(message, key, value);
-                records.push(record);
+            (Err(_), Converter::Auto, Some(bytes)) => {
+                Some(Payload::new(bytes.clone(), Encoding::Bytes))
             }
-            Err(rejection) => rejected.push(rejection),
-        }
+            (Err(error), ..) => {
+                reject(error, "key.converter");
+                continue;
+            }
+            (Ok(key), ..) => key,
+        };
+        let read_value = match values.read(message, message.value.as_ref()) {
+            Ok(value) => value,
+            Err(error) => {
+                reject(error, "value.converter");
+                continue;
+            }
+        };
+        let mut record = Record::new(message.topic.clone(), read_value);
+        record.key = read_key;
+        record.timestamp = Some(message.timestamp).filter(|timestamp| *timestamp >= 0);
+        record.headers = headers(message, key, value);
+        record.set_origin(Origin {
+            index,
+            partition: last.clone(),
+            offset: message.offset,
+        });
+        records.push(record);
     }
     Ok((records, rejected))
 }
 
-/// Refuses a record whose schema is one of those.
-fn usable(
-    unusable: &Unusable,
+/// The keys of a batch, or its values.
+struct Side<'a> {
     converter: Converter,
-    header: Option<&[u8]>,
-    bytes: &[u8],
-) -> Result<(), RecordError> {
-    if unusable.is_empty() {
-        return Ok(());
-    }
-    let named = converter.schema_named(header, bytes);
-    match unusable.iter().find(|(id, _)| Some(*id) == named) {
-        Some((_, error)) => Err(error.clone()),
-        None => Ok(()),
-    }
+    /// The header that may name the schema.
+    header: &'static str,
+    unusable: &'a Unusable,
+    schemas: KnownSchemas<'a>,
 }
 
-fn record(
-    message: &Message,
-    index: usize,
-    partition: Option<TopicPartition>,
-    (key, value): (Option<Payload>, Option<Payload>),
-) -> Record {
-    let mut record = Record::new(message.topic.clone(), value);
-    record.key = key;
-    record.timestamp = Some(message.timestamp).filter(|timestamp| *timestamp >= 0);
-    record.set_origin(Origin {
-        index,
-        partition,
-        offset: message.offset,
-    });
-    record
+impl<'a> Side<'a> {
+    fn new(
+        converter: Converter,
+        header: &'static str,
+        unusable: &'a Unusable,
+        registry: &'a RegistryClient,
+    ) -> Self {
+        Self {
+            converter,
+            header,
+            unusable,
+            schemas: KnownSchemas::new(registry),
+        }
+    }
+
+    fn read(
+        &mut self,
+        message: &Message,
+        bytes: Option<&Bytes>,
+    ) -> Result<Option<Payload>, RecordError> {
+        let Some(bytes) = bytes else { return Ok(None) };
+        let header = header_value(message, self.header);
+        self.check_usable(header, bytes)?;
+        self.converter.read(&mut self.schemas, header, bytes)
+    }
+
+    /// Refuses a record whose schema is one that nobody can read it by.
+    fn check_usable(&self, header: Option<&[u8]>, bytes: &[u8]) -> Result<(), RecordError> {
+        if self.unusable.is_empty() {
+            return Ok(());
+        }
+        let named = self.converter.schema_named(header, bytes);
+        match self.unusable.iter().find(|(id, _)| Some(*id) == named) {
+            Some((_, error)) => Err(error.clone()),
+            None => Ok(()),
+        }
+    }
 }
 
 /// The message's headers without those that its converters have used up.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use penstock_broker::{Consumer, Message, TopicPartition};
 use penstock_connect::Error;
 
-use super::progress::Partitions;
+use super::progress::{Partitions, runs};
 use super::{TaskEnv, task_error};
 use crate::ends::Ends;
 
@@ -35,14 +35,19 @@ impl UntilEnd {
     /// Takes away what lies behind the end. Says which partitions have come to it thereby.
     pub(super) fn cut(&self, messages: &mut Vec<Message>) -> BTreeSet<TopicPartition> {
         let mut ended = BTreeSet::new();
-        messages.retain(|message| {
-            let partition = TopicPartition::new(message.topic.clone(), message.partition);
-            let before = message.offset < self.ends.of(&partition);
-            if message.offset + 1 >= self.ends.of(&partition) {
+        for run in runs(messages) {
+            let partition = TopicPartition::new(run[0].topic.clone(), run[0].partition);
+            let last = run[run.len() - 1].offset;
+            if last + 1 >= self.ends.of(&partition) {
                 ended.insert(partition);
             }
-            before
-        });
+        }
+        if !ended.is_empty() {
+            messages.retain(|message| {
+                let partition = TopicPartition::new(message.topic.clone(), message.partition);
+                message.offset < self.ends.of(&partition)
+            });
+        }
         ended
     }
 
@@ -160,5 +165,48 @@ impl UntilEnd {
     pub(super) fn lag<'p>(&self, seen: impl Iterator<Item = (&'p TopicPartition, i64)>) -> i64 {
         let left = seen.map(|(partition, seen)| self.ends.of(partition) - seen);
         left.max().unwrap_or(0).max(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_lies_behind_the_end_is_cut_off_and_partitions_that_come_to_it_are_told() {
+        let ends = serde_json::from_str(r#"{"t":[10,20,0]}"#).unwrap();
+        let until = UntilEnd::new(Arc::new(ends));
+        let message = |(partition, offset)| Message {
+            topic: "t".into(),
+            partition,
+            offset,
+            timestamp: -1,
+            key: None,
+            value: None,
+            headers: Vec::new(),
+        };
+        for (came, kept, ended) in [
+            (
+                &[(0, 7), (0, 8), (1, 3)][..],
+                &[(0, 7), (0, 8), (1, 3)][..],
+                &[][..],
+            ),
+            (&[(0, 8), (0, 9), (1, 3)], &[(0, 8), (0, 9), (1, 3)], &[0]),
+            (
+                &[(1, 18), (0, 9), (0, 10), (1, 21)],
+                &[(1, 18), (0, 9)],
+                &[0, 1],
+            ),
+            // A partition that had no records then.
+            (&[(2, 0), (0, 1)], &[(0, 1)], &[2]),
+        ] {
+            let mut messages: Vec<Message> = came.iter().copied().map(message).collect();
+            let told = until.cut(&mut messages);
+            let left: Vec<_> = messages.iter().map(|m| (m.partition, m.offset)).collect();
+            assert_eq!(left, kept, "{came:?}");
+            let told: Vec<i32> = told.iter().map(|partition| partition.partition).collect();
+            assert_eq!(told, ended, "{came:?}");
+        }
     }
 }

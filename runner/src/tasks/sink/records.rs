@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use penstock_broker::{Message, ProducerSpec};
-use penstock_connect::Error;
+use penstock_connect::{Error, Record};
 
 use super::{SinkTask, tolerance_error};
 use crate::chain::Rejection;
@@ -47,9 +47,10 @@ impl SinkTask<'_> {
             .rejects
             .stop_at(&chained.rejected)
             .map(|rejection| rejection.origin);
-        chained
-            .passed
-            .retain(|record| stop.is_none_or(|stop| record.origin().index < stop));
+        if let Some(stop) = stop {
+            let before = |record: &Record| record.origin().index < stop;
+            chained.passed.retain(before);
+        }
         let mut origins: Vec<usize> = chained
             .passed
             .iter()
