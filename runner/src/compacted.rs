@@ -1,11 +1,12 @@
 //! The worker's own compacted topics: how they are made, and how they are read to their end.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use penstock_broker::{
-    Broker, Error, ErrorKind, Message, OutRecord, Placed, ProducerSpec, ReaderSpec, Result, Retry,
-    StartAt, TopicSpec,
+    Broker, Error, ErrorKind, Message, OutRecord, Placed, Producer, ProducerSpec, ReaderSpec,
+    Result, Retry, StartAt, TopicSpec,
 };
 
 /// Only closed segments are compacted: small ones keep a start from reading what is long outdated.
@@ -39,14 +40,38 @@ pub(crate) fn create(
 
 /// Writes records outside of any transaction; durable when this returns where they lie.
 pub(crate) fn write(broker: &dyn Broker, records: &[OutRecord<'_>]) -> Result<Vec<Placed>> {
-    let mut producer = broker.producer(ProducerSpec {
-        client_id: CLIENT.to_owned(),
-        ..ProducerSpec::default()
-    })?;
-    for record in records {
-        producer.send(*record)?;
+    Writer::default().write(broker, records)
+}
+
+/// Writes with a client that is kept: only the first write waits until it is connected.
+#[derive(Default)]
+pub(crate) struct Writer(Mutex<Option<Box<dyn Producer>>>);
+
+impl Writer {
+    /// As [`write`].
+    pub(crate) fn write(
+        &self,
+        broker: &dyn Broker,
+        records: &[OutRecord<'_>],
+    ) -> Result<Vec<Placed>> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut producer = match kept.take() {
+            Some(producer) => producer,
+            None => broker.producer(ProducerSpec {
+                client_id: CLIENT.to_owned(),
+                ..ProducerSpec::default()
+            })?,
+        };
+        for record in records {
+            producer.send(*record)?;
+        }
+        let written: Result<Vec<_>> = producer.flush(DURABLE)?.into_iter().collect();
+        // Only a producer without loose ends is used again.
+        if written.is_ok() {
+            *kept = Some(producer);
+        }
+        written
     }
-    producer.flush(DURABLE)?.into_iter().collect()
 }
 
 /// Hands out every committed record of these partitions, up to what was there when this began. A
@@ -61,16 +86,21 @@ pub(crate) fn read(
     let mut spec = ReaderSpec::new(CLIENT);
     spec.read_committed = false;
     let mut all = broker.reader(spec)?;
-    let mut reader = broker.reader(ReaderSpec::new(CLIENT))?;
     let mut ends = BTreeMap::new();
     for partition in partitions {
         let (low, end) = all.watermarks(topic, partition)?;
         if end > low {
-            reader.assign(topic, partition, StartAt::Earliest)?;
             ends.insert(partition, end);
         }
     }
     drop(all);
+    if ends.is_empty() {
+        return Ok(());
+    }
+    let mut reader = broker.reader(ReaderSpec::new(CLIENT))?;
+    for partition in ends.keys() {
+        reader.assign(topic, *partition, StartAt::Earliest)?;
+    }
     let mut waiting_since = Instant::now();
     let mut told = false;
     while !ends.is_empty() {

@@ -13,8 +13,12 @@ use crate::{compacted, config_store};
 const PERSONAL: &str = "personal-";
 
 /// The notes that this worker has read.
-#[derive(Debug, Default)]
-pub(crate) struct PersonalTopics(Mutex<Known>);
+#[derive(Default)]
+pub(crate) struct PersonalTopics {
+    known: Mutex<Known>,
+    /// Mostly there are several to be written: of what is read, and of what is made of it.
+    writer: compacted::Writer,
+}
 
 #[derive(Debug, Default)]
 struct Known {
@@ -53,7 +57,7 @@ impl PersonalTopics {
         }
         let key = format!("{PERSONAL}{topic}");
         let out = OutRecord::new(config_store::TOPIC, Some(b"true")).key(key.as_bytes());
-        let written = compacted::write(broker, &[out.partition(0)])?;
+        let written = self.writer.write(broker, &[out.partition(0)])?;
         let mut known = self.known();
         known.topics.insert(topic.to_owned());
         // Nobody wrote anything in between: there is nothing to be read again.
@@ -64,7 +68,7 @@ impl PersonalTopics {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

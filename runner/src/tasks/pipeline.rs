@@ -2,7 +2,9 @@
 //! offsets. Consumer and transactional producer live on this one thread.
 
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use penstock_broker::{
@@ -65,32 +67,30 @@ struct Pipeline<'a> {
 impl<'a> Pipeline<'a> {
     /// `None` when asked to stop meanwhile.
     fn open(env: &'a TaskEnv, topics: Vec<String>) -> Result<Option<Self>, Error> {
-        let chain = env.chain()?;
         let key = env.spec.key_converter.unwrap_or(Converter::Auto);
         let value = env.spec.value_converter.unwrap_or(Converter::Auto);
-        let context = &env.context;
-        // It joins its group while the producer's transactions are made ready.
+        // It joins its group while all else is made ready.
         let consumer = env
             .services
             .broker
             .consumer(env.consumer_spec(topics.clone()))
             .map_err(task_error)?;
-        let producer = env.producer(ProducerSpec {
-            client_id: format!("{}-{}", context.connector, context.task),
-            transactional_id: Some(format!(
-                "{}-{}-{}-{}",
-                env.group(),
-                context.connector,
-                env.services.worker_id(),
-                context.task
-            )),
-            overrides: env.spec.producer_overrides.clone(),
-        })?;
-        let Some(producer) = producer else {
+        let spec = producer_spec(env);
+        // Keys and transactions are found by different parts of the broker: neither waits for the other.
+        let (chain, producer) = thread::scope(|scope| {
+            let producer = scope.spawn(|| env.producer(spec));
+            let chain = env.chain().and_then(|chain| {
+                let personal = note_inputs(env, &chain, &topics)?;
+                Ok((chain, personal))
+            });
+            (chain, producer.join())
+        });
+        let (chain, personal) = chain?;
+        let Some(producer) = producer.unwrap_or_else(|panic| resume_unwind(panic))? else {
             return Ok(None);
         };
         let mut writer = Writer::new(env, key, value);
-        writer.handles_personal_data(note_inputs(env, &chain, &topics)?);
+        writer.handles_personal_data(personal);
         Ok(Some(Self {
             env,
             rejects: Rejects::new(env, &chain)?,
@@ -367,6 +367,21 @@ impl<'a> Pipeline<'a> {
             self.producer.abort().map_err(task_error)?;
         }
         Ok(())
+    }
+}
+
+fn producer_spec(env: &TaskEnv) -> ProducerSpec {
+    let context = &env.context;
+    ProducerSpec {
+        client_id: format!("{}-{}", context.connector, context.task),
+        transactional_id: Some(format!(
+            "{}-{}-{}-{}",
+            env.group(),
+            context.connector,
+            env.services.worker_id(),
+            context.task
+        )),
+        overrides: env.spec.producer_overrides.clone(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The cluster's topics and settings: one administration client and one for metadata, shared.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::executor::block_on;
@@ -10,8 +11,9 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::types::RDKafkaRespErr;
 
+use super::closing::Closing;
 use super::context::PlainContext;
-use super::error::{code_error, error};
+use super::error::{code_error, ends_error, error};
 use super::limits::Learned;
 use crate::{Created, Error, ErrorKind, Result, Retry, TopicInfo, TopicSpec};
 
@@ -36,6 +38,7 @@ pub(super) struct Cluster {
     pub(super) metadata: BaseConsumer<PlainContext>,
     pub(super) timeout: Duration,
     pub(super) learned: Learned,
+    pub(super) closing: Arc<Closing>,
 }
 
 impl Cluster {
@@ -127,25 +130,42 @@ impl Cluster {
             Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(Created::Existed),
             Some(Err((_, code))) => Err(code_error(&what(), code)),
             Some(Ok(_)) | None => {
-                self.wait_until(&what(), || self.has_leaders(&spec.name))?;
+                self.wait_until(&what(), || self.is_led(&spec.name))?;
                 Ok(Created::New)
             }
         }
     }
 
-    fn has_leaders(&self, name: &str) -> Result<bool> {
+    /// Whether the leaders of all partitions answer for them: that they are chosen is known before they
+    /// themselves know it.
+    fn is_led(&self, name: &str) -> Result<bool> {
         let metadata = self
             .metadata
             .fetch_metadata(Some(name), self.timeout)
             .map_err(|e| error(&format!("looking for topic {name:?}"), e))?;
-        Ok(metadata.topics().first().is_some_and(|topic| {
-            topic.error().is_none()
-                && !topic.partitions().is_empty()
-                && topic
-                    .partitions()
-                    .iter()
-                    .all(|partition| partition.leader() >= 0)
-        }))
+        let Some(topic) = metadata.topics().first() else {
+            return Ok(false);
+        };
+        let partitions = topic.partitions();
+        let chosen = partitions.iter().all(|partition| partition.leader() >= 0);
+        if topic.error().is_some() || partitions.is_empty() || !chosen {
+            return Ok(false);
+        }
+        for partition in partitions {
+            match self.watermarks(name, partition.id()) {
+                Ok(_) => {}
+                Err(e) if e.retry == Retry::Backoff => return Ok(false),
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(true)
+    }
+
+    /// `(low, high)` of a partition for readers of committed records.
+    pub(super) fn watermarks(&self, topic: &str, partition: i32) -> Result<(i64, i64)> {
+        self.metadata
+            .fetch_watermarks(topic, partition, self.timeout)
+            .map_err(|e| ends_error(topic, partition, e))
     }
 
     fn wait_until(&self, what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<()> {

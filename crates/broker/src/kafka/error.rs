@@ -34,6 +34,12 @@ pub(super) fn error(what: &str, e: KafkaError) -> Error {
     }
 }
 
+/// An error of asking for a partition's ends.
+pub(super) fn ends_error(topic: &str, partition: i32, e: KafkaError) -> Error {
+    let what = format!("reading the ends of partition {partition} of topic {topic:?}");
+    error(&what, e)
+}
+
 /// librdkafka's words with the names of settings that users have written.
 fn java_names(text: &str) -> String {
     const NAMES: [(&str, &str); 6] = [

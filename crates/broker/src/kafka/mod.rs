@@ -2,6 +2,7 @@
 //!
 //! [`client_config`] maps the Java client's settings, [`KafkaBroker`] opens clients with them.
 
+mod closing;
 mod cluster;
 mod consumer;
 mod context;
@@ -26,6 +27,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::ThreadedProducer;
 
+use self::closing::Idle;
 use self::cluster::Cluster;
 use self::consumer::{KafkaConsumer, known_offsets, offset_list};
 use self::context::{MemberContext, PlainContext, list};
@@ -112,6 +114,7 @@ impl KafkaBroker {
                 .map_err(|e| error(what, e))?,
             timeout: TIMEOUT,
             learned: Default::default(),
+            closing: Default::default(),
         };
         Ok(Self {
             settings,
@@ -227,7 +230,7 @@ impl Broker for KafkaBroker {
             .create_with_context(Deliveries::new(batch_bytes))
             .map_err(|e| error(&format!("opening producer {:?}", spec.client_id), e))?;
         Ok(Box::new(KafkaProducer::new(
-            producer,
+            Idle::new(producer, self.cluster.closing.clone()),
             self.cluster.clone(),
             spec.transactional_id,
             Capacity {
@@ -288,7 +291,7 @@ impl Broker for KafkaBroker {
         // Both see the last stable offset as the end.
         let ends = spec.read_committed.then(|| self.cluster.clone());
         Ok(Box::new(KafkaReader::new(
-            consumer,
+            Idle::new(consumer, self.cluster.closing.clone()),
             ends,
             spec.poll_bytes,
             TIMEOUT,
@@ -340,15 +343,7 @@ impl Broker for KafkaBroker {
     }
 
     fn watermarks(&self, topic: &str, partition: i32) -> Result<(i64, i64)> {
-        self.cluster
-            .metadata
-            .fetch_watermarks(topic, partition, TIMEOUT)
-            .map_err(|e| {
-                error(
-                    &format!("reading the ends of partition {partition} of topic {topic:?}"),
-                    e,
-                )
-            })
+        self.cluster.watermarks(topic, partition)
     }
 
     fn reachable(&self, timeout: Duration) -> Result<()> {

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header as KafkaHeader, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, Producer as _, PurgeConfig, ThreadedProducer};
 
+use super::closing::Idle;
 use super::cluster::Cluster;
 use super::consumer::offset_list;
 use super::deliveries::Deliveries;
@@ -30,7 +31,7 @@ pub(super) struct Capacity {
 }
 
 pub(super) struct KafkaProducer {
-    producer: ThreadedProducer<Deliveries>,
+    producer: Idle<ThreadedProducer<Deliveries>>,
     cluster: Arc<Cluster>,
     topics: HashMap<String, Topic>,
     transactional_id: Option<String>,
@@ -96,7 +97,7 @@ struct Place {
 impl KafkaProducer {
     /// With a transactional id this waits until older producers of that id are fenced.
     pub(super) fn new(
-        producer: ThreadedProducer<Deliveries>,
+        producer: Idle<ThreadedProducer<Deliveries>>,
         cluster: Arc<Cluster>,
         transactional_id: Option<String>,
         capacity: Capacity,
@@ -459,6 +460,11 @@ impl Drop for KafkaProducer {
         // An open transaction would hold readers of committed records back until it times out.
         if self.in_transaction && self.producer.client().fatal_error().is_none() {
             let _ = self.producer.abort_transaction(Duration::from_secs(2));
+        }
+        // What still waits must not be sent while the client closes.
+        if self.deliveries().count_open() > 0 {
+            self.producer
+                .purge(PurgeConfig::default().queue().inflight());
         }
     }
 }

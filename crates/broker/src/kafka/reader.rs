@@ -1,6 +1,6 @@
 //! Kafka's reader: explicit assignment, positions that move past transaction markers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,16 +8,17 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::closing::Idle;
 use super::cluster::Cluster;
 use super::context::{PlainContext, list};
-use super::error::{code_error, error};
+use super::error::{code_error, ends_error, error};
 use super::message::Intake;
 use crate::{
     Error, ErrorKind, Message, Reader, Result, Retry, StartAt, TopicPartition, TopicPartitionOffset,
 };
 
 pub(super) struct KafkaReader {
-    consumer: BaseConsumer<PlainContext>,
+    consumer: Idle<BaseConsumer<PlainContext>>,
     /// Asked for the ends of partitions where it sees the same ones: on the reader's own connection the
     /// question waits for the end of the fetch that is under way.
     ends: Option<Arc<Cluster>>,
@@ -25,6 +26,8 @@ pub(super) struct KafkaReader {
     timeout: Duration,
     intake: Intake,
     assigned: HashMap<TopicPartition, Place>,
+    /// Topics of which the client knows where their partitions are.
+    found: HashSet<String>,
 }
 
 /// How far an assigned partition was read.
@@ -36,7 +39,7 @@ struct Place {
 
 impl KafkaReader {
     pub(super) fn new(
-        consumer: BaseConsumer<PlainContext>,
+        consumer: Idle<BaseConsumer<PlainContext>>,
         ends: Option<Arc<Cluster>>,
         poll_bytes: usize,
         timeout: Duration,
@@ -48,7 +51,20 @@ impl KafkaReader {
             timeout,
             intake: Intake::default(),
             assigned: HashMap::new(),
+            found: HashSet::new(),
         }
+    }
+
+    /// Lets the client learn where a topic's partitions are. What else librdkafka is asked while the
+    /// client has no connection yet, it puts off for up to a second.
+    fn find(&mut self, topic: &str) -> Result<()> {
+        if !self.found.contains(topic) {
+            self.consumer
+                .fetch_metadata(Some(topic), self.timeout)
+                .map_err(|e| error(&format!("looking for topic {topic:?}"), e))?;
+            self.found.insert(topic.to_owned());
+        }
+        Ok(())
     }
 
     /// Takes over positions from librdkafka; they pass transaction markers that are no messages.
@@ -115,6 +131,7 @@ impl Reader for KafkaReader {
             StartAt::Offset(offset) => offset,
         };
         self.unassign(topic, partition)?;
+        self.find(topic)?;
         let wanted = TopicPartition::new(topic, partition);
         let mut begin = TopicPartitionList::new();
         begin
@@ -179,20 +196,15 @@ impl Reader for KafkaReader {
     }
 
     fn watermarks(&mut self, topic: &str, partition: i32) -> Result<(i64, i64)> {
-        let found = match &self.ends {
-            Some(cluster) => cluster
-                .metadata
-                .fetch_watermarks(topic, partition, self.timeout),
-            None => self
-                .consumer
-                .fetch_watermarks(topic, partition, self.timeout),
+        let found = match self.ends.clone() {
+            Some(cluster) => cluster.watermarks(topic, partition)?,
+            None => {
+                self.find(topic)?;
+                self.consumer
+                    .fetch_watermarks(topic, partition, self.timeout)
+                    .map_err(|e| ends_error(topic, partition, e))?
+            }
         };
-        let found = found.map_err(|e| {
-            error(
-                &format!("reading the ends of partition {partition} of topic {topic:?}"),
-                e,
-            )
-        })?;
         if let Some(place) = self
             .assigned
             .get_mut(&TopicPartition::new(topic, partition))
@@ -208,6 +220,9 @@ impl Reader for KafkaReader {
         timestamp: i64,
     ) -> Result<Vec<TopicPartitionOffset>> {
         let what = "looking for offsets by time";
+        for partition in partitions {
+            self.find(&partition.topic)?;
+        }
         let mut times = list(partitions);
         times
             .set_all_offsets(Offset::Offset(timestamp))

@@ -29,6 +29,7 @@ fn producer(servers: &str) -> KafkaProducer {
         buffer_bytes: 1 << 20,
         batch_bytes: 1 << 20,
     };
+    let client = Idle::new(client, broker.cluster.closing.clone());
     let id = Some("late".to_owned());
     let long = Duration::from_secs(30);
     let mut producer = KafkaProducer::new(client, broker.cluster, id, capacity, long).unwrap();
