@@ -70,7 +70,7 @@ impl<T: Send + 'static> Drop for Idle<T> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use std::sync::atomic::{AtomicBool, Ordering};
-    use std::sync::mpsc::{Receiver, channel};
+    use std::sync::mpsc::{Receiver, sync_channel};
 
     use super::*;
 
@@ -88,7 +88,7 @@ mod tests {
     fn a_client_closes_behind_whoever_drops_it_but_before_the_last_user_is_gone() {
         let closing = Arc::new(Closing::default());
         let closed = Arc::new(AtomicBool::new(false));
-        let (allow, allowed) = channel();
+        let (allow, allowed) = sync_channel(1);
         drop(Idle::new(Slow(allowed, closed.clone()), closing.clone()));
         assert!(!closed.load(Ordering::Acquire));
         allow.send(()).unwrap();

@@ -49,6 +49,9 @@ const BATCH_BYTES: usize = 1_000_000;
 
 /// Settings of every client, below what the worker's file says.
 const COMMON: &[(&str, &str)] = &[
+    // The first pause; it doubles. A new client's second connection, to the broker that it has learned of
+    // by the first, waits half of it.
+    ("reconnect.backoff.ms", "20"),
     ("reconnect.backoff.max.ms", "2000"),
     ("socket.connection.setup.timeout.ms", "10000"),
     // A topic that is subscribed before it exists is found within this time.

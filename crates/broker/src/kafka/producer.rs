@@ -54,6 +54,9 @@ struct Topic {
     windows: Vec<Window>,
 }
 
+/// Where transactions stand; asked for as a topic that every cluster has or makes.
+const TRANSACTIONS: &str = "__transaction_state";
+
 /// A record that is too large by limits older than this may fit by now.
 const STALE: Duration = Duration::from_secs(10);
 
@@ -104,6 +107,7 @@ impl KafkaProducer {
         timeout: Duration,
     ) -> Result<Self> {
         if let Some(id) = &transactional_id {
+            find(&producer, TRANSACTIONS, timeout)?;
             producer.init_transactions(timeout).map_err(|e| {
                 error(
                     &format!("opening a producer with transactional.id {id:?}"),
@@ -136,6 +140,7 @@ impl KafkaProducer {
             Some(topic) => topic,
             None => {
                 let limits = self.cluster.topic_limits(record.topic)?;
+                find(&self.producer, record.topic, self.timeout)?;
                 let before = self.topics.remove(record.topic);
                 let topic = Topic::new(limits, self.capacity.batch_bytes, before);
                 let entry = self.topics.entry(record.topic.to_owned());
@@ -299,6 +304,17 @@ impl KafkaProducer {
         }
         e
     }
+}
+
+/// Lets the client learn where a topic is, over a connection that lasts. What else librdkafka asks, such
+/// as for a producer id, goes over its first connection if it is early; that one is given up soon, and
+/// the question is asked again after 500 ms.
+fn find(producer: &ThreadedProducer<Deliveries>, topic: &str, timeout: Duration) -> Result<()> {
+    producer
+        .client()
+        .fetch_metadata(Some(topic), timeout)
+        .map(drop)
+        .map_err(|e| error(&format!("looking for topic {topic:?}"), e))
 }
 
 impl Producer for KafkaProducer {

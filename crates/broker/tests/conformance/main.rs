@@ -31,6 +31,7 @@ macro_rules! conformance {
 conformance! {
     topics:
         a_topic_is_created_once_by_many_at_the_same_time,
+        a_new_topic_answers_for_all_its_partitions_at_once,
         topic_settings_are_kept,
         names_and_settings_that_cannot_be_are_refused,
         a_deleted_topic_is_gone_with_its_records_and_offsets,

@@ -44,6 +44,20 @@ pub(crate) fn a_topic_is_created_once_by_many_at_the_same_time(fixture: &Fixture
     );
 }
 
+pub(crate) fn a_new_topic_answers_for_all_its_partitions_at_once(fixture: &Fixture) {
+    for _ in 0..5 {
+        let name = unique("answers");
+        fixture
+            .broker
+            .create_topic(&TopicSpec::new(&name, 8))
+            .unwrap();
+        for partition in 0..8 {
+            let ends = fixture.broker.watermarks(&name, partition);
+            assert_eq!(ends.unwrap(), (0, 0), "{name}-{partition}");
+        }
+    }
+}
+
 pub(crate) fn topic_settings_are_kept(fixture: &Fixture) {
     let name = unique("settings");
     let spec = TopicSpec::new(&name, 1)
