@@ -306,9 +306,9 @@ impl KafkaProducer {
     }
 }
 
-/// Lets the client learn where a topic is, over a connection that lasts. What else librdkafka asks, such
-/// as for a producer id, goes over its first connection if it is early; that one is given up soon, and
-/// the question is asked again after 500 ms.
+/// Lets the client learn where a topic is before anything else is asked. librdkafka gives its first
+/// connection up once it knows the brokers; a question for a producer id that went over it is lost, and
+/// comes again only after 500 ms.
 fn find(producer: &ThreadedProducer<Deliveries>, topic: &str, timeout: Duration) -> Result<()> {
     producer
         .client()
