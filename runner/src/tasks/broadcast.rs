@@ -20,11 +20,13 @@ pub(super) fn run(env: &TaskEnv, mut sink: Box<dyn Sink>) -> Result<(), Error> {
     let (key, value) = env.services.converters(&env.spec);
     let mut watch = Watch::new(env);
     let mut trouble = Trouble::new(env);
-    // Listening begins before the first topic exists.
-    env.handle.block_on(sink.open(&[], &mut NoJournal))?;
     env.status.set(State::Running, None);
-    let mut last_look: Option<Instant> = None;
-    let mut looked = false;
+    let mut last_look = Some(Instant::now());
+    let mut looked = look(env, &mut watch, sink.as_mut(), &mut trouble)?;
+    if watch.known().len() == 0 {
+        // Who comes early finds what is there, and a listener even if there is nothing yet.
+        env.handle.block_on(sink.open(&[], &mut NoJournal))?;
+    }
     while !env.stopping() {
         if last_look.is_none_or(|at| at.elapsed() > super::lag::LOOK) {
             last_look = Some(Instant::now());

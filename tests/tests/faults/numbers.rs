@@ -148,7 +148,12 @@ on_both_brokers! {
         settle(&worker, "demo-2", EVENTS, 0).await;
         settle(&worker, "files", EVENTS + consented, 0).await;
 
-        let text = worker.metrics().await;
+        // Lag is looked at a moment after partitions have come.
+        let text = eventually("the lags", async || {
+            let text = worker.metrics().await;
+            let lags = text.lines().filter(|line| line.contains("sink_record_lag_max{")).count();
+            (lags == 2).then_some(text)
+        }).await;
         check_format(&text);
         let samples = samples(&text);
         let value = |connector: &str, name: &str| {

@@ -61,7 +61,7 @@ const FORMATS: [Format; 2] = [
 ];
 
 fn marker(number: usize) -> String {
-    format!("marker-{number:03}")
+    format!("marker-{number:04}")
 }
 
 /// Numbers of the good records, in the order in which they lie there.
@@ -69,7 +69,7 @@ fn markers(texts: impl Iterator<Item = String>) -> Vec<usize> {
     texts
         .map(|text| {
             let at = text.find("marker-").unwrap_or_else(|| panic!("{text}"));
-            text[at + 7..at + 10].parse().unwrap()
+            text[at + 7..at + 11].parse().unwrap()
         })
         .collect()
 }
@@ -81,7 +81,7 @@ fn texts(messages: &[Message]) -> impl Iterator<Item = String> {
     })
 }
 
-/// Good records, with a bad one after every third.
+/// Good records, from some on with a bad one after every third.
 fn records(format: &Format, id: u32) -> Vec<log::Out> {
     let mut records = Vec::new();
     let mut bad = (format.bad)(id).into_iter();
