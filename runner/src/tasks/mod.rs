@@ -29,8 +29,9 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::Sender;
 use tokio_util::sync::CancellationToken;
 
-use crate::chain::{Chain, Rejection, Stage};
+use crate::chain::{Chain, Chained, Rejection, Stage};
 use crate::config::ConnectorSpec;
+use crate::converters::Converter;
 use crate::ends::Ends;
 use crate::metrics::TaskMetrics;
 use crate::plugins::Plugins;
@@ -247,6 +248,26 @@ impl TaskEnv {
             self.metrics.retried();
             delay *= 2;
         }
+    }
+
+    /// Reads messages by the converters of keys and values and runs the records through the chain, again
+    /// while what that needs is away. What no converter reads is rejected like what a transform refuses.
+    fn chained(
+        &self,
+        chain: &mut Chain,
+        messages: &[Message],
+        (key, value): (Converter, Converter),
+    ) -> Result<Chained, Error> {
+        self.metrics.read(messages.len());
+        self.used
+            .note(messages.iter().map(|message| &message.topic));
+        let registry = &self.services.registry;
+        self.retrying(async || {
+            let (records, unread) = batch::read(messages, key, value, registry).await?;
+            let mut chained = chain.run(records).await?;
+            chained.rejected.extend(unread);
+            Ok(chained)
+        })
     }
 
     /// Waits, or less if asked to stop; says whether to stop.

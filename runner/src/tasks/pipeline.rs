@@ -16,7 +16,7 @@ use super::lag::Looks;
 use super::progress::runs;
 use super::rejects::Rejects;
 use super::writer::Writer;
-use super::{POLL, POLL_RECORDS, TaskEnv, batch, task_error};
+use super::{POLL, POLL_RECORDS, TaskEnv, task_error};
 use crate::chain::Chain;
 use crate::converters::Converter;
 
@@ -202,17 +202,8 @@ impl<'a> Pipeline<'a> {
     fn take_step(&mut self, messages: &[Message]) -> Result<(), Error> {
         let env = self.env;
         let count = messages.len();
-        env.metrics.read(count);
-        env.used.note(messages.iter().map(|message| &message.topic));
-        let (key, value) = self.read;
         let began = Instant::now();
-        let chain = &mut self.chain;
-        let (mut chained, unread) = env.retrying(async || {
-            let (records, rejected) =
-                batch::read(messages, key, value, &env.services.registry).await?;
-            Ok((chain.run(records).await?, rejected))
-        })?;
-        chained.rejected.extend(unread);
+        let mut chained = env.chained(&mut self.chain, messages, self.read)?;
         self.step = if chained.waited { POLL_RECORDS } else { STEP };
         self.refuse_loops(&chained.passed)?;
         let unwritable = env

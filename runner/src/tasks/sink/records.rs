@@ -7,7 +7,7 @@ use penstock_connect::{Error, Record};
 
 use super::{SinkTask, tolerance_error};
 use crate::chain::Rejection;
-use crate::tasks::{batch, task_error};
+use crate::tasks::task_error;
 
 impl SinkTask<'_> {
     /// Takes a batch as far as the task is to read, and stops where it has to.
@@ -32,17 +32,8 @@ impl SinkTask<'_> {
 
     fn take_up_to(&mut self, messages: &[Message]) -> Result<(), Error> {
         let env = self.env;
-        env.metrics.read(messages.len());
-        env.used.note(messages.iter().map(|message| &message.topic));
-        let (key, value) = self.read;
         let began = Instant::now();
-        let chain = &mut self.chain;
-        let (mut chained, unread) = env.retrying(async || {
-            let (records, rejected) =
-                batch::read(messages, key, value, &env.services.registry).await?;
-            Ok((chain.run(records).await?, rejected))
-        })?;
-        chained.rejected.extend(unread);
+        let mut chained = env.chained(&mut self.chain, messages, self.read)?;
         let stop = self
             .rejects
             .stop_at(&chained.rejected)
