@@ -221,24 +221,22 @@ impl Payload {
     /// Avro as [`avro`](crate::avro) says; JSON as it is, but without line breaks; text as a string;
     /// bytes as base64.
     pub fn to_json(&self, out: &mut Vec<u8>) -> Result<(), FormatError> {
-        let bytes = self.flattened();
+        let start = out.len();
         let types = self.schema().and_then(|schema| schema.types());
         match (&self.encoding, types) {
             (Encoding::Registered(_), Some(types)) => {
-                let start = out.len();
-                to_json::to_json(types, types.root(), &bytes, out)
+                to_json::to_json(types, types.root(), &self.flattened(), out)
                     .inspect_err(|_| out.truncate(start))?;
             }
             (Encoding::Registered(_) | Encoding::Json, _) => {
-                if memchr::memchr2(b'\n', b'\r', &bytes).is_some() {
-                    let start = out.len();
-                    text::write_compact(&bytes, out).inspect_err(|_| out.truncate(start))?;
-                } else {
-                    out.extend_from_slice(&bytes);
+                self.write_to(out);
+                if memchr::memchr2(b'\n', b'\r', &out[start..]).is_some() {
+                    let lines = out.split_off(start);
+                    text::write_compact(&lines, out).inspect_err(|_| out.truncate(start))?;
                 }
             }
-            (Encoding::Text, _) => text::write_string(utf8(&bytes)?, out),
-            (Encoding::Bytes, _) => text::write_base64(&bytes, out),
+            (Encoding::Text, _) => text::write_string(utf8(&self.flattened())?, out),
+            (Encoding::Bytes, _) => text::write_base64(&self.flattened(), out),
         }
         Ok(())
     }

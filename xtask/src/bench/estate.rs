@@ -1,5 +1,6 @@
 //! The servers and files of a benchmark, and the run of one job on them.
 
+use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -17,6 +18,9 @@ use crate::{Error, Result, fetch, ports, tools};
 const KEY_ENCRYPTION_KEY: &str = "cGVuc3RvY2sgdGVzdCBrZXkgZW5jcnlwdGlvbiBrZXk=";
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 const READY_LIMIT: Duration = Duration::from_secs(60);
+
+/// How often a topic is read before anything is measured.
+const WARM_UP: usize = 4;
 
 /// What `bin/connect-standalone.sh` of the Kafka distribution gives its JVM.
 const CONNECT_JVM: &[&str] = &[
@@ -125,8 +129,20 @@ impl Estate {
         output("the probe", command)
     }
 
+    /// Has the topics of the jobs read some times over. The compilers of the broker's JVM are at work
+    /// while it begins to send, on the processors that are to be measured, and a broker in use is past that.
+    pub(super) fn warm_up(&self, jobs: &[Job]) -> Result<()> {
+        for format in [Format::Avro, Format::Json, Format::Plain] {
+            let read = jobs.iter().any(|job| job.format() == format);
+            for time in 1..=if read { WARM_UP } else { 0 } {
+                self.run(&Job::ExportFloor(format), format_args!("warm-{time}"))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Runs a job over its whole topic; checks what it wrote.
-    pub(super) fn run(&self, job: &Job, round: usize) -> Result<Run> {
+    pub(super) fn run(&self, job: &Job, round: impl Display) -> Result<Run> {
         let name = format!("{}-{round}", job.name());
         let dir = self.dir("jobs")?;
         let log = dir.join(format!("{name}.log"));

@@ -51,6 +51,7 @@ pub fn run(options: &Options) -> Result<String> {
         .filter(|job| options.takes(job.name()))
         .collect();
     let estate = Estate::start(&jobs, options.events)?;
+    estate.warm_up(&jobs)?;
     let mut runs: BTreeMap<&'static str, Vec<Run>> = BTreeMap::new();
     // Keys are made once; from then on jobs find them.
     for job in jobs.iter().filter(|job| job.makes_keys()) {
