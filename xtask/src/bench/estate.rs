@@ -20,7 +20,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 const READY_LIMIT: Duration = Duration::from_secs(60);
 
 /// How often a topic is read before anything is measured.
-const WARM_UP: usize = 4;
+const WARM_UP: usize = 12;
 
 /// What `bin/connect-standalone.sh` of the Kafka distribution gives its JVM.
 const CONNECT_JVM: &[&str] = &[
