@@ -79,9 +79,14 @@ impl BodyFormat {
 
 /// The schema that the request names, if it names one.
 pub(crate) fn schema_ref(headers: &HeaderMap) -> Result<Option<SchemaRef>, Refusal> {
-    match headers.get(SCHEMA_REF) {
-        None => Ok(None),
-        Some(value) => {
+    let mut given = headers.get_all(SCHEMA_REF).into_iter();
+    match (given.next(), given.next()) {
+        (None, _) => Ok(None),
+        // Which of them the event has nobody could tell.
+        (Some(_), Some(_)) => Err(Refusal::invalid(format!(
+            "The header {SCHEMA_REF} is there more than once."
+        ))),
+        (Some(value), None) => {
             let value = value.to_str().map_err(|_| {
                 Refusal::invalid(format!(
                     "The header {SCHEMA_REF} holds characters that no schema reference has (expected handle/name/x.y.z)."
@@ -178,8 +183,15 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_is_no_reference_is_named() {
+    fn a_header_that_is_no_reference_or_several_is_named() {
         assert_eq!(schema_ref(&HeaderMap::new()).unwrap(), None);
+        let mut twice = headers(&[(SCHEMA_REF, "a/b/1.0.0")]);
+        twice.append(SCHEMA_REF, "a/b/1.0.1".parse().unwrap());
+        let refusal = schema_ref(&twice).unwrap_err();
+        assert_eq!(
+            refusal.text,
+            "The header Strm-Schema-Ref is there more than once."
+        );
         let refusal = schema_ref(&headers(&[(SCHEMA_REF, "demo")])).unwrap_err();
         assert_eq!(
             refusal.text,

@@ -17,7 +17,7 @@ use crate::body::BodyFormat;
 /// Schemas whose compiled check is kept.
 const KEPT: usize = 1_000;
 
-/// Why a schema is unusable goes to the log once in this time, however many events name it.
+/// What is the matter with a schema goes to the log once in this time.
 const TELL_AGAIN: Duration = Duration::from_secs(60);
 
 /// Finds schemas by reference and checks events against them.
@@ -25,7 +25,7 @@ pub(crate) struct Schemas {
     registry: RegistryClient,
     /// By the schema's uid.
     checks: Cache<u64, Arc<Fields>>,
-    /// When the log last said why a schema is unusable.
+    /// When the log last said what is the matter with a schema.
     told: Cache<SchemaRef, Instant>,
 }
 
@@ -100,12 +100,12 @@ impl Schemas {
             (RegistryError::Schema { .. } | RegistryError::Cycle { .. }, _) => {
                 self.unusable(reference, error)
             }
-            (_, Retry::Backoff) => {
-                Refusal::unavailable("The schema registry is not available. Send again later.")
-            }
-            (_, Retry::Never) => {
-                tracing::warn!(schema = %reference, "a schema cannot be looked up: {error}");
-                Refusal::unavailable("The schema registry cannot be used. Send again later.")
+            (_, retry) => {
+                self.tell(reference, "a schema cannot be looked up", error);
+                Refusal::unavailable(match retry {
+                    Retry::Backoff => "The schema registry is not available. Send again later.",
+                    Retry::Never => "The schema registry cannot be used. Send again later.",
+                })
             }
         }
     }
@@ -113,15 +113,20 @@ impl Schemas {
     /// A schema that is there and cannot be used: its senders cannot help that. They are told which one
     /// it is, and the log says why.
     fn unusable(&self, reference: &SchemaRef, why: &dyn Display) -> Refusal {
-        let told = self.told.get(reference);
-        if told.is_none_or(|at| at.elapsed() > TELL_AGAIN) {
-            self.told.insert(reference.clone(), Instant::now());
-            tracing::warn!(schema = %reference, "events of an unusable schema are refused: {why}");
-        }
+        self.tell(reference, "events of an unusable schema are refused", why);
         Refusal::invalid(format!(
             "Invalid schema: {reference}. It is registered and cannot be used here; the operator of this gateway \
              finds the reason in its log."
         ))
+    }
+
+    /// Says in the log what is the matter with a schema, however many events name it.
+    fn tell(&self, reference: &SchemaRef, what: &str, why: &dyn Display) {
+        let told = self.told.get(reference);
+        if told.is_none_or(|at| at.elapsed() > TELL_AGAIN) {
+            self.told.insert(reference.clone(), Instant::now());
+            tracing::warn!(schema = %reference, "{what}: {why}");
+        }
     }
 }
 

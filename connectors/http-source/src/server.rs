@@ -154,6 +154,12 @@ fn router(intake: Arc<Intake>) -> Router {
                 "No such path: events go to POST /event or POST /v1/events.",
             )
         })
+        .method_not_allowed_fallback(|| async {
+            (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "No such method here: events go to POST /event or POST /v1/events.",
+            )
+        })
         .layer(from_fn_with_state(Arc::clone(&intake), attend))
         .layer(from_fn(penstock_listen::hear_out))
         .with_state(intake)

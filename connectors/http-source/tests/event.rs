@@ -4,12 +4,14 @@
 mod support;
 
 use std::fmt::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use penstock_connect::{Outcome, RecordError, RecordErrorKind};
 use penstock_registry::{RegistryClient, RegistryConfig};
+use reqwest::Client;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -209,6 +211,19 @@ async fn what_is_refused_and_how_it_is_said() {
 }
 
 #[tokio::test]
+async fn a_path_that_takes_events_says_how() {
+    let gateway = Gateway::start("", delivered()).await;
+    for path in ["/event", "/v1/events"] {
+        let answer = gateway.get(path).await;
+        assert_eq!(answer.status, 405);
+        assert_eq!(
+            answer.body,
+            "No such method here: events go to POST /event or POST /v1/events."
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_body_of_unknown_length_is_bounded_too() {
     let gateway = Gateway::start("http.max.body=1kb", delivered()).await;
     let chunks = (0..2000).map(|_| Ok::<_, std::io::Error>(&b"x"[..]));
@@ -217,6 +232,27 @@ async fn a_body_of_unknown_length_is_bounded_too() {
     let body =
         reqwest::Body::wrap_stream(futures::stream::iter([Ok::<_, std::io::Error>(DEMO_AVRO)]));
     assert_eq!(answer(gateway.avro().body(body)).await.status, 204);
+}
+
+/// Clients that take the reset of a stream for a failure do not read the answer in front of it.
+#[tokio::test]
+async fn over_http_2_a_body_is_heard_out_before_it_is_refused() {
+    const CHUNKS: usize = 256;
+    let client = Client::builder().http2_prior_knowledge().build().unwrap();
+    let gateway = Gateway::start("http.max.body=1kb", delivered()).await;
+    let gateway = gateway.speaking("http", client);
+    for request in [gateway.avro(), gateway.post("/event")] {
+        let taken = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&taken);
+        let chunks = (0..CHUNKS).map(move |_| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            Ok::<_, std::io::Error>(vec![b'x'; 64 << 10])
+        });
+        let body = reqwest::Body::wrap_stream(futures::stream::iter(chunks));
+        let answer = answer(request.body(body)).await;
+        assert!([413, 415].contains(&answer.status), "{answer:?}");
+        assert_eq!(taken.load(Ordering::Relaxed), CHUNKS);
+    }
 }
 
 #[tokio::test]

@@ -1,9 +1,10 @@
 //! A refusal that its sender gets to read, though the body of the request was not read to its end.
 //!
 //! Over HTTP/1 a server that answers early and closes leaves bytes in its socket, for which the kernel
-//! resets the connection; a sender that is still writing then sees the reset in place of the answer.
-//! [`hear_out`] reads on and throws away, within bounds, before the answer goes out (nginx calls this
-//! a lingering close).
+//! resets the connection; a sender that is still writing then sees the reset in place of the answer. Over
+//! HTTP/2 the stream is reset behind the answer, which is in order (RFC 9113, 8.1) and which clients such
+//! as curl 7 take for a failure all the same. [`hear_out`] reads on and throws away, within bounds, before
+//! the answer goes out (nginx calls this a lingering close).
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
-use axum::http::{Version, header};
+use axum::http::header;
 use axum::middleware::Next;
 use axum::response::Response;
 use http_body::{Frame, SizeHint};
@@ -26,10 +27,9 @@ const SILENCE: Duration = Duration::from_secs(1);
 
 /// Middleware: before an answer is sent, what its handler left of the request's body is read and thrown away.
 ///
-/// Not for HTTP/2, whose streams end one by one, and not for a sender that waits for
-/// `100 Continue` before it sends its body.
+/// Not for a sender that waits for `100 Continue` before it sends its body.
 pub async fn hear_out(request: Request, next: Next) -> Response {
-    if request.version() >= Version::HTTP_2 || request.body().is_end_stream() {
+    if request.body().is_end_stream() {
         return next.run(request).await;
     }
     let waits = request.headers().contains_key(header::EXPECT);
