@@ -34,6 +34,7 @@ mod found;
 pub mod frame;
 mod input;
 pub mod json;
+mod names;
 mod path;
 mod payload;
 mod scalar;

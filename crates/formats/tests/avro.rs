@@ -550,6 +550,71 @@ fn hostile_bytes_are_errors_and_cost_nothing() {
     assert!(error.to_string().contains("nested too deeply"), "{error}");
 }
 
+/// What an intake has accepted must not stop those who read it as JSON or a tree.
+#[test]
+fn what_passes_the_check_can_be_read() {
+    let schema = schema(
+        r#"{"name":"d","type":{"type":"bytes","logicalType":"decimal","precision":4,"scale":2}},
+           {"name":"f","type":{"type":"fixed","name":"F","size":3,"logicalType":"decimal","precision":4,"scale":2}},
+           {"name":"b","type":{"type":"bytes","logicalType":"big-decimal"}},
+           {"name":"u","type":{"type":"string","logicalType":"uuid"}},
+           {"name":"m","type":{"type":"map","values":"int"}}"#,
+    );
+    let uuid = [&[72][..], b"cd181172-4ec7-4f0d-86bb-662fc0ee854b"].concat();
+    let good: [&[u8]; 5] = [
+        &[4, 0x04, 0xe2],
+        &[0, 0x04, 0xe2],
+        &[8, 4, 0x04, 0xe2, 4],
+        &uuid,
+        // Two blocks of one key each.
+        &[2, 2, b'a', 2, 2, 2, b'b', 4, 0],
+    ];
+    let refused = |bytes: &[u8]| -> Vec<String> {
+        let errors = [&[][..], &["d", "f", "b", "u", "m/a"], &["m/b"]].map(|wanted| {
+            let fields = Fields::compile(&schema, &paths(wanted)).unwrap();
+            let checked = fields.find_checked(bytes, &mut Found::new(), &Limits::default());
+            checked.err().map(|error| error.to_string())
+        });
+        errors.into_iter().flatten().collect()
+    };
+    let payload = good.concat();
+    assert_eq!(refused(&payload), Vec::<String>::new());
+    assert_eq!(
+        json(&schema, &payload),
+        r#"{"d":"12.50","f":"12.50","b":"12.50","u":"cd181172-4ec7-4f0d-86bb-662fc0ee854b","m":{"a":1,"b":2}}"#
+    );
+
+    let long = [&[0x82, 0x40][..], &[1; 4097]].concat();
+    let no_uuid = [&[72][..], &[b'x'; 36]].concat();
+    let cases: [(usize, &[u8], &str); 8] = [
+        (0, &[6, 0x01, 0x86, 0xa0], "a decimal of more than 4 digits"),
+        (0, &long, "a decimal of thousands of digits"),
+        (1, &[0x01, 0x86, 0xa0], "a decimal of more than 4 digits"),
+        (2, &[0], "ends within an integer"),
+        (2, &[4, 8, 1], "4 bytes expected, 1 left"),
+        (3, &no_uuid, "a uuid that is none"),
+        (
+            4,
+            &[4, 2, b'a', 2, 2, b'a', 4, 0],
+            "a key that the map has already",
+        ),
+        (
+            4,
+            &[2, 2, b'a', 2, 2, 2, b'a', 4, 0],
+            "a key that the map has already",
+        ),
+    ];
+    for (field, bytes, problem) in cases {
+        let mut parts = good;
+        parts[field] = bytes;
+        let errors = refused(&parts.concat());
+        assert_eq!(errors.len(), 3, "{problem}: {errors:?}");
+        for error in errors {
+            assert!(error.contains(problem), "{error}: {problem}");
+        }
+    }
+}
+
 #[test]
 fn sized_blocks_of_all_levels_learn_of_an_edit_within() {
     let schema = schema(

@@ -29,6 +29,13 @@ pub(crate) fn to_text(unscaled: &[u8], scale: i64) -> Option<String> {
     Some(format!("{sign}{whole}.{fraction}"))
 }
 
+/// Digits of a decimal's text as [`to_text`] makes it, without zeros in front.
+pub(crate) fn digits(text: &str) -> usize {
+    let mantissa = text.split('E').next().unwrap_or(text);
+    let digits = mantissa.bytes().filter(u8::is_ascii_digit);
+    digits.skip_while(|digit| *digit == b'0').count()
+}
+
 /// A decimal number taken apart: digits and how many of them stand after the point.
 struct Parsed {
     digits: String,
@@ -134,6 +141,9 @@ mod tests {
         ] {
             assert_eq!(to_unscaled(text, 6, scale).unwrap(), bytes, "{text}");
             assert_eq!(to_text(&bytes, scale as i64).unwrap(), back, "{text}");
+            let unscaled = BigInt::from_signed_bytes_be(&bytes).magnitude().to_string();
+            let expected = if unscaled == "0" { 0 } else { unscaled.len() };
+            assert_eq!(digits(back), expected, "{text}");
         }
     }
 

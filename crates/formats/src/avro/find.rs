@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::cursor::{Cursor, MAX_DEPTH};
 use super::program::{Op, Program, StateId, Step};
-use super::skip::skip;
+use super::skip::{checked_key, skip};
 use super::types::{Kind, Logical, NodeId};
 use crate::error::FormatError;
 use crate::found::{AvroForm, AvroShape, Form, Found, SizedBlock, Slot};
+use crate::names::Names;
 
 /// Finds fields and stops after the last one wanted.
 pub(crate) fn find(
@@ -163,9 +164,10 @@ impl<'f, const CHECK: bool> Walk<'_, 'f, CHECK> {
 
     fn map(&mut self, wanted: &'f [(Box<str>, StateId)], value: NodeId) -> Result<(), FormatError> {
         let item_size = self.program.types.node(value).min_size.saturating_add(1);
+        let mut names = Names::default();
         self.blocks(item_size, |walk| {
             let key = if CHECK {
-                walk.cursor.string()?.as_bytes()
+                checked_key(&mut walk.cursor, &mut names)?
             } else {
                 walk.cursor.bytes()?
             };

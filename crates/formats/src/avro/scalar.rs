@@ -52,9 +52,25 @@ pub(crate) fn read<'a>(
             read(types, branches[index], cursor)?
         }
         (Kind::Array(_) | Kind::Map(_) | Kind::Record(_), _) => {
-            return Err(cursor.error(format!("{} is no single value", types.describe(id))));
+            let problem = format!("{} is no single value", types.describe(id));
+            return Err(FormatError::Unsupported(problem));
         }
     })
+}
+
+/// Moves past the value of a logical type, whose bytes may be of no use to it: a decimal of more digits
+/// than it may have, a UUID that is none.
+pub(crate) fn check(types: &Types, id: NodeId, cursor: &mut Cursor<'_>) -> Result<(), FormatError> {
+    let value = read(types, id, cursor)?;
+    match (types.node(id).logical, value.as_str()) {
+        (Logical::Uuid, Some(text)) if Uuid::try_parse(text).is_err() => {
+            Err(cursor.error("a uuid that is none"))
+        }
+        (Logical::Decimal { precision, .. }, Some(text)) if decimal::digits(text) > precision => {
+            Err(cursor.error(format!("a decimal of more than {precision} digits")))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn text_of_decimal<'a>(

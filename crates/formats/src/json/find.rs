@@ -1,7 +1,6 @@
 //! Finds the wanted fields of a JSON text in one scan.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 
 use smallvec::SmallVec;
 
@@ -9,12 +8,11 @@ use super::scan::{RawStr, Scanner};
 use super::text;
 use crate::error::FormatError;
 use crate::found::{Form, Found, JsonShape, Slot};
+use crate::names::Names;
 use crate::trie::{self, Trie, TrieId};
 
 /// Containers within containers that a walk goes down into when nobody set a limit.
 const MAX_DEPTH: usize = 512;
-/// Names of one object that are compared one by one; a set takes over beyond.
-const FEW_NAMES: usize = 16;
 
 /// Finds fields. What no path wants is skipped with its brackets matched; all of the text is passed,
 /// since a name may come again.
@@ -200,7 +198,7 @@ impl<'a, const CHECK: bool> Walk<'a, '_, CHECK> {
             loop {
                 let member = self.scanner.pos();
                 let raw = self.string()?;
-                if CHECK && !names.insert(raw) {
+                if CHECK && !names.insert(unescaped(raw)) {
                     return Err(FormatError::json(
                         member,
                         "a name that the object has already",
@@ -240,6 +238,14 @@ impl<'a, const CHECK: bool> Walk<'a, '_, CHECK> {
     }
 }
 
+fn unescaped(name: RawStr<'_>) -> Cow<'_, [u8]> {
+    if name.escaped {
+        Cow::Owned(text::unescaped(name).into_owned().into_bytes())
+    } else {
+        Cow::Borrowed(name.inside)
+    }
+}
+
 /// The wanted child of that name. A name that cannot be read could be any: that is an error.
 fn position(
     children: &[(Box<str>, TrieId)],
@@ -255,34 +261,4 @@ fn position(
     }
     let name = text::unescape(name).ok_or("a malformed escape in a name")?;
     Ok(children.iter().position(|(child, _)| **child == *name))
-}
-
-/// The names of one object, unescaped, to see whether one comes again.
-#[derive(Default)]
-struct Names<'a> {
-    few: SmallVec<[Cow<'a, [u8]>; FEW_NAMES]>,
-    many: HashSet<Cow<'a, [u8]>>,
-}
-
-impl<'a> Names<'a> {
-    /// `false` if the name is known.
-    fn insert(&mut self, raw: RawStr<'a>) -> bool {
-        let name = if raw.escaped {
-            Cow::Owned(text::unescaped(raw).into_owned().into_bytes())
-        } else {
-            Cow::Borrowed(raw.inside)
-        };
-        if !self.many.is_empty() {
-            return self.many.insert(name);
-        }
-        if self.few.contains(&name) {
-            return false;
-        }
-        if self.few.len() == FEW_NAMES {
-            self.many.extend(self.few.drain(..));
-            return self.many.insert(name);
-        }
-        self.few.push(name);
-        true
-    }
 }

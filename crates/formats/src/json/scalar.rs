@@ -112,7 +112,11 @@ pub(crate) fn read<'a>(
                 }
             }
         }
-        JsonShape::Object => return Err(FormatError::json(offset, "an object is no single value")),
+        JsonShape::Object => {
+            return Err(FormatError::Unsupported(
+                "an object is no single value".to_owned(),
+            ));
+        }
     })
 }
 
