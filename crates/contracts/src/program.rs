@@ -37,8 +37,8 @@ pub struct Program {
     pub timestamp: Option<usize>,
     /// The name of the key.
     pub key_link: Option<usize>,
-    /// The consent levels.
-    pub consent_levels: Option<usize>,
+    /// The consent levels: [`Program::consent`] reads them.
+    consent_levels: Option<usize>,
     /// The key field.
     pub key_field: Option<usize>,
     /// The data subject field.
@@ -92,7 +92,7 @@ impl Program {
         let nonce = check.then(|| paths.declared(&meta.nonce)).flatten();
         let timestamp = check.then(|| paths.declared(&meta.timestamp)).flatten();
         let key_link = paths.declared(&meta.key_link);
-        let consent_levels = route
+        let consent_levels = (route || check)
             .then(|| paths.declared(&meta.consent_levels))
             .flatten();
         let key_field = rules.key_field.as_ref().filter(|_| !route);
@@ -113,7 +113,7 @@ impl Program {
             levels[index] = Some(pii.level);
         }
         let is_json = schema.is_none_or(|schema| schema.kind() == SchemaKind::Json);
-        let containers = match encrypt && is_json {
+        let containers = match is_json {
             true => containers(rules)
                 .iter()
                 .map(|path| paths.add(path))
@@ -147,6 +147,36 @@ impl Program {
     /// The level of the field in a slot, if it is a personal one.
     pub fn level(&self, slot: &Slot) -> Option<Level> {
         self.levels.get(slot.path()).copied().flatten()
+    }
+
+    /// Collects the consent levels of an event, for lack of any none.
+    ///
+    /// # Errors
+    /// When something else than a whole number stands among them.
+    pub fn consent(
+        &self,
+        event: &[u8],
+        found: &Found,
+        levels: &mut Vec<i64>,
+    ) -> Result<(), RecordError> {
+        levels.clear();
+        let slots = self
+            .consent_levels
+            .into_iter()
+            .flat_map(|path| found.at(path));
+        for slot in slots.filter(|slot| !slot.is_null() && !slot.is_absent()) {
+            let path = &self.fields.paths()[slot.path()];
+            let level = slot
+                .scalar(event)
+                .map_err(|error| RecordError::field(format!("field '{path}': {error}")))?;
+            levels.push(whole(&level).ok_or_else(|| {
+                RecordError::field(format!(
+                    "field '{path}' holds {} where a consent level (a whole number) belongs",
+                    level.kind()
+                ))
+            })?);
+        }
+        Ok(())
     }
 
     /// Refuses JSON that has something else where an object with personal fields belongs: they could
@@ -254,6 +284,19 @@ impl Program {
         self.contract.as_ref().map_or_else(String::new, |contract| {
             format!(" in event with schema: '{}'", contract.schema_ref)
         })
+    }
+}
+
+/// A whole number; JSON may write one with a point (`2.0`), which JSON Schema calls an integer, too.
+fn whole(value: &Scalar<'_>) -> Option<i64> {
+    // Up to here doubles hold each of them exactly.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Scalar::Int(level) => Some(*level),
+        Scalar::Double(level) if level.fract() == 0.0 && level.abs() <= EXACT => {
+            Some(*level as i64)
+        }
+        _ => None,
     }
 }
 

@@ -1,4 +1,4 @@
-//! What an encrypted event says about itself: its consent levels and its key.
+//! What an encrypted event says about itself: its key.
 
 use std::borrow::Cow;
 
@@ -15,30 +15,6 @@ pub(crate) struct PlannedEvent<'a> {
 }
 
 impl<'a> PlannedEvent<'a> {
-    /// Collects the consent levels.
-    pub(crate) fn consent(&self, levels: &mut Vec<i64>) -> Result<(), RecordError> {
-        levels.clear();
-        let slots = self
-            .program
-            .consent_levels
-            .into_iter()
-            .flat_map(|path| self.found.at(path));
-        for slot in slots.filter(|slot| !slot.is_absent()) {
-            match slot.scalar(self.bytes).map_err(RecordError::field)? {
-                Scalar::Int(level) => levels.push(level),
-                Scalar::Null => {}
-                other => {
-                    return Err(RecordError::field(format!(
-                        "field '{}' holds {} where a consent level (a whole number) belongs",
-                        self.program.fields.paths()[slot.path()],
-                        other.kind()
-                    )));
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// The name of the key: in the event, or in the record key where the schema has no field for it.
     pub(crate) fn key_link(&self) -> Result<Cow<'a, str>, RecordError> {
         let missing = |what: &str| {

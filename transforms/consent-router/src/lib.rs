@@ -82,6 +82,9 @@ impl ConsentRouter {
         let Some(value) = &record.value else {
             unreachable!("a record without a value has no program")
         };
+        if self.plan.passes(index).contains(&true) {
+            program.check_containers(value.bytes(), found)?;
+        }
         let (key, erased) = match self.plan.key(index) {
             EventKey::Usable(key) => (Some(&**key), false),
             EventKey::NotNeeded => (None, false),

@@ -97,7 +97,8 @@ impl BatchPlan {
         want: impl FnOnce(String),
     ) -> EventKey {
         let start = self.passes.len();
-        if let Err(error) = event.consent(&mut self.consent) {
+        let consent = &mut self.consent;
+        if let Err(error) = event.program.consent(event.bytes, event.found, consent) {
             self.passes.resize(start + self.streams, false);
             return EventKey::Rejected(error);
         }

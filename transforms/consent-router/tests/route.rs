@@ -403,6 +403,44 @@ async fn what_stays_encrypted_but_is_no_ciphertext_is_rejected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn json_of_another_shape_does_not_carry_personal_values_past() {
+    let demo = Demo::start().await;
+    let keys = Keys::open();
+    let properties = [
+        ("streams", "out,none"),
+        ("out.levels", "1"),
+        ("none.levels", "2"),
+        ("none.not.granted", "drop"),
+        ("pii.fields", "user.mail:2"),
+        ("meta.consent.levels", "consent"),
+    ];
+    for (user, consent, expected) in [
+        (json!(null), json!([2]), (2, 0, 0)),
+        (json!({}), json!([1]), (1, 0, 0)),
+        (json!("a@b.c"), json!([2]), (0, 0, 1)),
+        (json!("a@b.c"), json!([1]), (0, 0, 1)),
+        (json!([{}, ["a@b.c"]]), json!([1]), (0, 0, 1)),
+        // Whoever gets nothing need not hear what is wrong with it.
+        (json!("a@b.c"), json!([]), (0, 1, 0)),
+    ] {
+        let event = json!({"user": user, "consent": consent});
+        let out = run(
+            &mut router(&demo, &keys.store, &properties),
+            vec![schemaless(&event)],
+        )
+        .await;
+        let counts = (out.passed.len(), out.filtered.len(), out.rejected.len());
+        assert_eq!(counts, expected, "{event}");
+        for (_, error) in &out.rejected {
+            assert_eq!(
+                error.message,
+                "field 'user' has personal fields and is no object"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_event_with_personal_fields_names_a_key_whatever_becomes_of_them() {
     let demo = Demo::start().await;
     let keys = Keys::open();

@@ -31,6 +31,8 @@ config! {
         "meta.timestamp" => timestamp: FieldPath = "strmMeta/timestamp",
         /// Field for the name of the key; an event that arrives with one is refused.
         "meta.key.link" => key_link: FieldPath = "strmMeta/keyLink",
+        /// Field with the levels that the person has consented to, which have to be whole numbers.
+        "meta.consent.levels" => consent_levels: FieldPath = "strmMeta/consentLevels",
     }
 }
 
@@ -40,6 +42,8 @@ pub struct ContractCheck {
     events: EventBatch,
     edits: EditBuffer,
     key_link: FieldPath,
+    /// Consent levels of the event at hand.
+    consent: Vec<i64>,
     /// When the batch was accepted, in milliseconds since the epoch.
     now: i64,
     counters: Counters,
@@ -62,13 +66,14 @@ impl ContractCheck {
             nonce: config.nonce,
             timestamp: config.timestamp,
             key_link: config.key_link.clone(),
-            ..MetaFields::default()
+            consent_levels: config.consent_levels,
         };
         Self {
             resolver: Resolver::new(contracts, registry, source, meta, Purpose::Check),
             events: EventBatch::new(),
             edits: EditBuffer::new(),
             key_link: config.key_link,
+            consent: Vec::new(),
             now: 0,
             counters: Counters::new(&context),
         }
@@ -86,6 +91,8 @@ impl ContractCheck {
         self.refuse_key_link(program, found)?;
         program.validate(value.bytes(), found)?;
         program.key_value(value.bytes(), found)?;
+        // A router could do nothing with the event, and whoever sent it would not hear of that.
+        program.consent(value.bytes(), found, &mut self.consent)?;
         let mut edits = self.edits.begin();
         fill_in(program, found, program.nonce, &mut edits, || {
             i64::from(rand::random::<i32>())

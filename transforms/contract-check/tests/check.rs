@@ -11,7 +11,8 @@ use demo::{
 };
 use penstock_connect::{Config, RecordErrorKind, Retry, Settings, Transform};
 use penstock_contract_check::{ContractCheck, ContractCheckConfig};
-use penstock_registry::{RegistryClient, RegistryConfig};
+use penstock_formats::SchemaKind;
+use penstock_registry::{RegistryClient, RegistryConfig, SchemaRef};
 use serde_json::{Value, json};
 
 fn check(demo: &Demo, properties: &[(&str, &str)]) -> ContractCheck {
@@ -144,6 +145,67 @@ async fn what_breaks_a_contract_is_refused_with_the_known_texts() {
         let (refused, error) = &out.rejected[0];
         assert_eq!((error.kind, &error.message), (kind, &text));
         assert_eq!(shown(refused), event, "the record is what arrived");
+    }
+}
+
+/// A router behind the intake could only stop at what it cannot read.
+#[tokio::test]
+async fn consent_levels_that_no_router_reads_are_refused() {
+    let demo = Demo::start().await;
+    let schema = r#"{"type": "object", "properties": {"strmMeta": {}, "consistentValue": {"type": "string"},
+        "uniqueIdentifier": {"type": "string"}, "someSensitiveValue": {"type": "string"}}}"#;
+    let reference = SchemaRef::parse("shop/open/1.0.0").unwrap();
+    let subject = reference.subject();
+    let registered = demo
+        .registry
+        .register(&subject, SchemaKind::Json, schema, &[]);
+    let schema = registered.await.unwrap();
+    let contract = with(
+        demo_contract("ACTIVE"),
+        &[
+            ("/ref", json!("shop/open/1.0.0")),
+            ("/schemaRef", json!("shop/open/1.0.0")),
+            ("/validations", json!([])),
+        ],
+    );
+    demo.contracts.put(parse(&contract)).unwrap();
+    let mut by_default = check(&demo, &[]);
+    let mut elsewhere = check(&demo, &[("meta.consent.levels", "consent")]);
+    let event = |field: &str, levels: &Value| {
+        let mut event =
+            json!({"strmMeta": {"eventContractRef": "shop/open/1.0.0"}, "consistentValue": "a"});
+        let at = match field {
+            "consent" => &mut event,
+            _ => &mut event["strmMeta"],
+        };
+        at[field] = levels.clone();
+        record(&schema, &event)
+    };
+    for (levels, wrong) in [
+        (json!(null), None),
+        (json!([]), None),
+        (json!([0, -1, 2.0, 1e3]), None),
+        (json!([1, "2"]), Some("a string")),
+        (json!([2.5]), Some("a number")),
+        (json!([1e300]), Some("a number")),
+        (json!([true]), Some("a boolean")),
+        (json!({"level": 2}), Some("an object")),
+    ] {
+        for (check, field, path) in [
+            (&mut by_default, "consentLevels", "strmMeta.consentLevels"),
+            (&mut elsewhere, "consent", "consent"),
+        ] {
+            let out = run(check, vec![event(field, &levels)]).await;
+            let Some(what) = wrong else {
+                assert_eq!(out.passed.len(), 1, "{levels}: {:?}", out.rejected);
+                continue;
+            };
+            let message = &out.rejected[0].1.message;
+            assert!(
+                message.contains(path) && message.contains(what),
+                "{message}"
+            );
+        }
     }
 }
 

@@ -92,25 +92,40 @@ fn request<'a>(
     found: &Found,
 ) -> Result<KeyRequest<'a>, RecordError> {
     let value = program.key_value(event, found)?;
-    let mut subject: Option<Cow<'a, str>> = None;
-    if let Some(slot) = program.data_subject.and_then(|path| found.first(path)) {
-        subject = match slot.scalar(event).map_err(RecordError::field)? {
-            Scalar::Str(text) if !text.is_empty() => Some(text),
-            Scalar::Str(_) | Scalar::Null => None,
-            other => {
-                return Err(RecordError::field(format!(
-                    "field '{}' says whom the event is about, and holds {} instead of a string",
-                    program.fields.paths()[slot.path()],
-                    other.kind()
-                )));
-            }
-        };
-    }
     Ok(KeyRequest {
         stream,
         value,
-        subject,
+        subject: subject(program, event, found)?,
     })
+}
+
+/// Whom the event is about. One of several would be lost to the others' erasure.
+fn subject<'a>(
+    program: &Program,
+    event: &'a [u8],
+    found: &Found,
+) -> Result<Option<Cow<'a, str>>, RecordError> {
+    let mut slots = program
+        .data_subject
+        .into_iter()
+        .flat_map(|path| found.at(path));
+    let Some(slot) = slots.next() else {
+        return Ok(None);
+    };
+    let refuse = |problem: &str| {
+        Err(RecordError::field(format!(
+            "field '{}' says whom the event is about, and {problem}",
+            program.fields.paths()[slot.path()]
+        )))
+    };
+    if slots.next().is_some() {
+        return refuse("is there several times");
+    }
+    match slot.scalar(event).map_err(RecordError::field)? {
+        Scalar::Str(text) if !text.is_empty() => Ok(Some(text)),
+        Scalar::Str(_) | Scalar::Null => Ok(None),
+        other => refuse(&format!("holds {} instead of a string", other.kind())),
+    }
 }
 
 /// No event passes without its key: the batch waits, or the task stops.

@@ -247,12 +247,17 @@ async fn keys_are_erased_with_the_person_whom_their_events_are_about() {
     assert_eq!(out.rejected.len(), 0, "{:?}", out.rejected);
     assert_eq!(keys.store.erase_subject("eve").await.unwrap(), 1);
 
-    let number = about("s-6", json!(7));
-    let out = run(&mut encrypt, vec![schemaless(&number)]).await;
-    assert_eq!(
-        out.rejected[0].1.message,
-        "field 'person' says whom the event is about, and holds an integer instead of a string"
-    );
+    for (person, problem) in [
+        (json!(7), "holds an integer instead of a string"),
+        // Which of them would have the key erased?
+        (json!(["ann", "bob"]), "is there several times"),
+    ] {
+        let out = run(&mut encrypt, vec![schemaless(&about("s-6", person))]).await;
+        assert_eq!(
+            out.rejected[0].1.message,
+            format!("field 'person' says whom the event is about, and {problem}")
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -374,7 +379,10 @@ async fn values_that_are_no_strings_are_rejected_without_being_shown() {
         (json!(4_711_815), "an integer"),
         (json!(true), "a boolean"),
         (json!(["a", 4_711_815]), "an integer"),
-        (json!({"phone": 4_711_815}), "an object"),
+        (
+            json!({"phone": 4_711_815}),
+            "there is something else: an object is no single value",
+        ),
     ] {
         let event = json!({"session": "s-1", "user": value});
         let out = run(&mut encrypt, vec![schemaless(&event)]).await;
