@@ -1,12 +1,15 @@
 //! Folders that a FileSink cannot write for a while, without rights or without room: the status says
-//! which and why, others go on, and afterwards nothing is missing and nothing is there twice.
+//! which and why, others go on, and afterwards nothing is missing and nothing is there twice. The same of
+//! the folder of the embedded log.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use penstock_tests::events::{DEMO_SCHEMA, demo};
+use penstock_tests::senders::each_once;
 use penstock_tests::{Deployment, Estate, Worker, eventually};
 use serde_json::Value;
 
@@ -16,6 +19,10 @@ const WITHOUT_RIGHTS: &str = r#"exec setpriv --inh-caps=-all --bounding-set=-all
 /// Mounts a small file system, most of it taken, at `out`.
 const SMALL_DISK: &str = r#"mount -t tmpfs -o size=512k tmpfs out &&
     head -c 450000 /dev/zero >out/ballast && exec "$@""#;
+
+/// The same where the embedded log lies.
+const SMALL_LOG: &str = r#"mount -t tmpfs -o size=24m tmpfs data &&
+    head -c 8000000 /dev/zero >data/ballast && exec "$@""#;
 
 const EVENTS: usize = 300;
 
@@ -82,6 +89,13 @@ async fn all_in(folder: &Path) {
     })
     .await;
     assert_eq!(numbers(folder), (0..EVENTS).collect::<Vec<_>>());
+}
+
+/// The worker's own view of a folder: the disk is mounted nowhere else.
+fn mounted(deployment: &Deployment, worker: &Worker, folder: &str) -> PathBuf {
+    let root = PathBuf::from(format!("/proc/{}/root", worker.id()));
+    root.join(deployment.path().strip_prefix("/").unwrap())
+        .join(folder)
 }
 
 /// State and trace of a connector's task.
@@ -151,14 +165,64 @@ async fn a_full_disk_is_waited_for_and_nothing_is_lost() {
     )
     .await;
 
-    // The worker's own view of the folder: the disk is mounted nowhere else.
-    let root = PathBuf::from(format!("/proc/{}/root", worker.id()));
-    let out = root
-        .join(deployment.path().strip_prefix("/").unwrap())
-        .join("out");
+    let out = mounted(&deployment, &worker, "out");
     assert!(numbers(&out).len() < EVENTS);
     fs::remove_file(out.join("ballast")).unwrap();
     all_in(&out).await;
     assert_eq!(task(&worker, "files").await.0, "RUNNING");
+    assert!(worker.stop().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_under_the_log_is_waited_for_and_nothing_is_lost() {
+    const REFUSALS: usize = 5;
+    let estate = Estate::embedded();
+    let deployment = estate.deploy("demo");
+    fs::create_dir(deployment.path().join("data")).unwrap();
+    let unshare = ["--map-root-user", "--mount", "sh"];
+    let worker = start(&deployment, "unshare", &unshare, SMALL_LOG).await;
+    let gateway = deployment.gateway();
+    let mut sent: Vec<(String, bool)> = Vec::new();
+    let send = async |sent: &mut Vec<(String, bool)>| {
+        let marker = sent.len().to_string();
+        let mut event = demo("a session", &[2]);
+        event["notSensitiveValue"] = marker.clone().into();
+        event["strmMeta"]["billingId"] = "x".repeat(100_000).into();
+        let answer = gateway.send_json(DEMO_SCHEMA, &event).await;
+        let accepted = answer.status == 204;
+        if !accepted {
+            assert_eq!(answer.status, 503, "{}", answer.body);
+            assert!(answer.headers.contains_key("retry-after"), "{answer:?}");
+        }
+        sent.push((marker, accepted));
+        accepted
+    };
+    let mut refused = 0;
+    while refused < REFUSALS {
+        refused += usize::from(!send(&mut sent).await);
+        assert!(sent.len() < 1000, "the disk is never full");
+    }
+    let (state, trace) = task(&worker, "gateway").await;
+    assert_eq!(state, "RUNNING");
+    assert!(trace.contains("is full; make room"), "{trace}");
+    // However many events are refused.
+    for line in ["senders are told to come again", "ERROR"] {
+        let told = worker.output().matches(line).count();
+        assert!((1..REFUSALS).contains(&told), "{}", worker.output());
+    }
+
+    fs::remove_file(mounted(&deployment, &worker, "data").join("ballast")).unwrap();
+    while !send(&mut sent).await {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(sent.len() < 2000, "there is room, and nothing is accepted");
+    }
+    for topic in ["demo", "demo-2"] {
+        each_once(&sent, topic, async || {
+            let events = deployment.output(topic).into_iter();
+            let marker = |event: Value| event["notSensitiveValue"].as_str().unwrap().to_owned();
+            events.map(marker).collect()
+        })
+        .await;
+    }
     assert!(worker.stop().success());
 }

@@ -126,6 +126,16 @@ impl Process {
         self.watchdog = None;
     }
 
+    /// Makes the process and its children stand still: connections stay open and nobody answers.
+    pub fn freeze(&self) {
+        signal_group(self.child.id(), Signal::STOP);
+    }
+
+    /// Lets them go on after [`Process::freeze`].
+    pub fn thaw(&self) {
+        signal_group(self.child.id(), Signal::CONT);
+    }
+
     /// Asks the process to stop (SIGTERM) and waits for the end.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
-use penstock_broker::{ErrorKind, Producer, ProducerSpec, Retry as BrokerRetry};
+use penstock_broker::{Delivery, ErrorKind, Producer, ProducerSpec, Retry as BrokerRetry};
 use penstock_connect::{
     Error, Origin, Outcome, Record, RecordError, RecordErrorKind, Reply, Retry, Source, SourceBatch,
 };
@@ -16,6 +16,9 @@ use crate::status::State;
 
 /// Longest wait for a batch to become durable before its senders are told to come again.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The log says once in this time why senders are told to come again.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
 
 /// What senders are told when something behind the intake is away; why is for log and status.
 const COME_AGAIN: &str = "Something that this intake needs is not available. The event was not accepted. Send again later.";
@@ -39,8 +42,18 @@ struct Push<'a> {
     chain: Chain,
     writer: Writer,
     producer: Option<Box<dyn Producer>>,
-    /// The status says why senders are told to come again.
-    troubled: bool,
+    /// Why senders are told to come again, and when the log said so.
+    told: Option<(String, Instant)>,
+}
+
+/// What is known of records so far, what became of those that were sent, and the producer.
+type Written = (Vec<(usize, Outcome)>, Vec<Delivery>, Box<dyn Producer>);
+
+/// A batch that was not written as a whole.
+struct Unwritten {
+    error: Error,
+    /// The origins that the producer was given already: what became of them nobody knows.
+    sent: Vec<usize>,
 }
 
 impl<'a> Push<'a> {
@@ -52,7 +65,7 @@ impl<'a> Push<'a> {
             chain,
             writer: Writer::new(env, key, value),
             producer: None,
-            troubled: false,
+            told: None,
         };
         push.writer
             .handles_personal_data(push.chain.handles_personal_data());
@@ -166,35 +179,25 @@ impl<'a> Push<'a> {
                 env.metrics.handled(began.elapsed());
                 Ok(())
             }
-            Err(error) => {
+            Err(Unwritten { error, sent }) => {
                 self.producer = None;
+                for origin in sent {
+                    let message = UNKNOWN.to_owned();
+                    answer(origin, Outcome::Unavailable { message });
+                }
                 self.unavailable(replies, error)
             }
         }
     }
 
     /// Writes records and waits until each is durable or has failed.
-    fn write(&mut self, passed: &[Record]) -> Result<Vec<(usize, Outcome)>, Error> {
+    fn write(&mut self, passed: &[Record]) -> Result<Vec<(usize, Outcome)>, Unwritten> {
         let since = Instant::now();
-        self.writer.note_personal(passed)?;
-        let mut producer = match self.producer.take() {
-            Some(producer) => producer,
-            None => self.new_producer()?,
-        };
-        let mut outcomes = Vec::with_capacity(passed.len());
         let mut sent = Vec::with_capacity(passed.len());
-        for (index, record) in passed.iter().enumerate() {
-            if !self.writer.is_encoded(index) {
-                continue;
-            }
-            match self.writer.send(producer.as_mut(), index, record)? {
-                None => sent.push(record.origin().index),
-                Some(rejection) => {
-                    outcomes.push((rejection.origin, Outcome::Rejected(rejection.error)))
-                }
-            }
-        }
-        let deliveries = producer.flush(DELIVERY_TIMEOUT).map_err(task_error)?;
+        let (mut outcomes, deliveries, producer) = match self.try_write(passed, &mut sent) {
+            Ok(written) => written,
+            Err(error) => return Err(Unwritten { error, sent }),
+        };
         let mut failure = None;
         for (origin, delivery) in sent.into_iter().zip(deliveries) {
             outcomes.push((
@@ -235,6 +238,30 @@ impl<'a> Push<'a> {
         Ok(outcomes)
     }
 
+    /// Hands the records to the producer, and waits until it knows what became of all of them: those that
+    /// their topics do not take, and what it says of the ones that it was given (`sent`).
+    fn try_write(&mut self, passed: &[Record], sent: &mut Vec<usize>) -> Result<Written, Error> {
+        self.writer.note_personal(passed)?;
+        let mut producer = match self.producer.take() {
+            Some(producer) => producer,
+            None => self.new_producer()?,
+        };
+        let mut outcomes = Vec::with_capacity(passed.len());
+        for (index, record) in passed.iter().enumerate() {
+            if !self.writer.is_encoded(index) {
+                continue;
+            }
+            match self.writer.send(producer.as_mut(), index, record)? {
+                None => sent.push(record.origin().index),
+                Some(rejection) => {
+                    outcomes.push((rejection.origin, Outcome::Rejected(rejection.error)))
+                }
+            }
+        }
+        let deliveries = producer.flush(DELIVERY_TIMEOUT).map_err(task_error)?;
+        Ok((outcomes, deliveries, producer))
+    }
+
     /// Tells all who wait to come again; only an error that cannot pass ends the task.
     fn unavailable(&mut self, replies: Vec<Option<Reply>>, error: Error) -> Result<(), Error> {
         self.env.metrics.failed();
@@ -251,19 +278,24 @@ impl<'a> Push<'a> {
         Ok(())
     }
 
-    /// Says in log and status why senders are told to come again.
+    /// Says in log and status why senders are told to come again. The log hears of it again only after a
+    /// while, however many senders come.
     fn tell(&mut self, error: &Error) {
         let trace = error.trace();
+        self.env.status.set(State::Running, Some(trace.clone()));
+        let told = self.told.as_ref();
+        if told.is_some_and(|(told, at)| *told == trace && at.elapsed() < TELL_AGAIN) {
+            return;
+        }
         tracing::warn!(
             connector = &*self.env.context.connector,
             "senders are told to come again: {trace}"
         );
-        self.env.status.set(State::Running, Some(trace));
-        self.troubled = true;
+        self.told = Some((trace, Instant::now()));
     }
 
     fn recovered(&mut self) {
-        if std::mem::take(&mut self.troubled) {
+        if self.told.take().is_some() {
             self.env.status.set(State::Running, None);
         }
     }

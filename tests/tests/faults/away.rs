@@ -199,6 +199,42 @@ async fn tasks_whose_broker_went_away_stop_in_the_time_that_they_have() {
     assert!(!output.contains("did not stop in time"), "{output}");
 }
 
+/// What was sent to a broker that stands still is written once it goes on. The time that an intake waits is
+/// what is tested.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_a_silent_broker_may_have_taken_is_not_said_to_be_refused() {
+    let estate = Estate::kafka().await;
+    let deployment = estate.deploy("demo");
+    let worker = deployment.start().await;
+    let gateway = deployment.gateway();
+    let send = async |marker: &str| {
+        let mut event = demo("a session", &[2]);
+        event["notSensitiveValue"] = marker.into();
+        gateway.send_json(DEMO_SCHEMA, &event).await
+    };
+    assert_eq!(send("before").await.status, 204);
+    estate.broker().await.freeze();
+    let answer = send("meanwhile").await;
+    estate.broker().await.thaw();
+    assert_eq!(answer.status, 503, "{}", answer.body);
+    assert!(answer.headers.contains_key("retry-after"), "{answer:?}");
+    assert_eq!(
+        answer.body,
+        "Whether the event was accepted is not known. Send again; it may then be there twice."
+    );
+    eventually("an event that is accepted", async || {
+        (send("after").await.status == 204).then_some(())
+    })
+    .await;
+    eventually("the event that nobody answered for", async || {
+        let written = deployment.output("demo");
+        let is_it = |event: &Value| event["notSensitiveValue"] == "meanwhile";
+        written.iter().any(is_it).then_some(())
+    })
+    .await;
+    assert!(worker.stop().success());
+}
+
 /// Waits until the worker says that it waits, and for what; in its log it stands once.
 async fn waits(worker: &Worker, deployment: &Deployment, what: &str) {
     crate::answers(deployment).await;

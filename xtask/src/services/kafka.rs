@@ -145,6 +145,16 @@ impl Kafka {
         self.process.kill();
     }
 
+    /// Makes the broker stand still: clients stay connected and get no answers until [`Kafka::thaw`].
+    pub fn freeze(&self) {
+        self.process.freeze();
+    }
+
+    /// Lets the broker go on, beginning with what was sent to it meanwhile.
+    pub fn thaw(&self) {
+        self.process.thaw();
+    }
+
     /// Stops the broker in good order.
     ///
     /// # Errors

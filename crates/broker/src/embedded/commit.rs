@@ -1,8 +1,10 @@
 //! The rounds of the writer's thread: what is queued is checked, written in one atomic, durable commit,
 //! and answered.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
 
 use super::apply::{Changed, apply};
 use super::groups::Groups;
@@ -17,11 +19,16 @@ use crate::{Created, Error, ErrorKind, Placed, Result, Retry};
 /// A commit takes at most this many bytes of records, so that the write batch stays small in memory.
 const COMMIT_BYTES: usize = 32 << 20;
 
+/// The log says once in this time that nothing can be written.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
+
 /// What the thread works with.
 pub(super) struct Thread {
     pub(super) store: Arc<Store>,
     pub(super) topics: Arc<Topics>,
     pub(super) groups: Arc<Groups>,
+    /// When the log last said that nothing can be written; `None` once something was.
+    pub(super) told: Cell<Option<Instant>>,
 }
 
 /// A command that was checked and waits for the commit.
@@ -216,14 +223,24 @@ impl Thread {
 
     fn write(&self, work: &mut [Work], changed: &mut Changed) -> Result<()> {
         let written = self.write_batch(work, changed);
-        if let Err(e) = &written {
+        let Err(e) = &written else {
+            self.told.set(None);
+            return written;
+        };
+        self.tell(e);
+        // The store takes no more writes after one has failed until it is opened again.
+        if let Err(e) = self.store.reopen() {
             tracing::error!("{e}");
-            // The store takes no more writes after one has failed until it is opened again.
-            if let Err(e) = self.store.reopen() {
-                tracing::error!("{e}");
-            }
         }
         written
+    }
+
+    /// Whoever wanted to write is told each time, and comes again: the log hears of it now and then.
+    fn tell(&self, e: &Error) {
+        if self.told.get().is_none_or(|at| at.elapsed() > TELL_AGAIN) {
+            tracing::error!("{e}");
+            self.told.set(Some(Instant::now()));
+        }
     }
 
     fn write_batch(&self, work: &mut [Work], changed: &mut Changed) -> Result<()> {

@@ -1,6 +1,7 @@
 //! The one thread that writes. Whatever is queued when it comes round goes into one atomic, durable
 //! write batch: under load commits are shared, and a lone record waits for nothing but its own sync.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -120,6 +121,7 @@ impl Writer {
                     store,
                     topics,
                     groups,
+                    told: Cell::default(),
                 }
                 .run(&commands)
             })
