@@ -71,17 +71,31 @@ fn stage_name(stage: &str) -> &'static str {
     }
 }
 
+/// How much of a rejected record its error event shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// The raw event, and what it says its schema and stream are.
+    Event,
+    /// Its schema and stream.
+    Names,
+    /// Nothing of it: whatever stands there in its place may be personal.
+    Nothing,
+}
+
 /// The error event of a rejected record, in the shape of `error/2.1.0`: framed bytes for the topic.
-/// The raw event, as [`readable`] gives it, stands in it only if it is to be `shown`.
+/// `raw` is the raw event, as [`readable`] gives it.
 pub(crate) fn error_event(
     cause: &Cause<'_>,
     stream: &str,
     schema: &Arc<Schema>,
     raw: &str,
-    shown: bool,
+    shown: Shown,
 ) -> Vec<u8> {
     let now = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
-    let event: Option<Value> = serde_json::from_str(raw).ok();
+    let event: Option<Value> = match shown {
+        Shown::Event | Shown::Names => serde_json::from_str(raw).ok(),
+        Shown::Nothing => None,
+    };
     let text = |pointer: &str| {
         event
             .as_ref()
@@ -103,7 +117,7 @@ pub(crate) fn error_event(
     if let Some(name) = text("/meta/stream") {
         error["errored_stream_name"] = name.into();
     }
-    if shown {
+    if shown == Shown::Event {
         error["raw_event"] = raw.into();
     }
     let mut out = Vec::new();
@@ -214,6 +228,34 @@ mod tests {
             (&json!(""), &Value::Null)
         );
         assert_eq!(packed["headers"], json!([[frame::VALUE_HEADER, null]]));
+    }
+
+    #[test]
+    fn an_error_event_shows_of_a_record_what_it_may() {
+        let raw = r#"{"$schema":"/page/1.0.0","meta":{"stream":"pages"},"name":"Erika"}"#;
+        let schema = Arc::new(Schema::json(r#"{"$id":"/error/2.1.0"}"#, &[]).unwrap());
+        let original = original(raw.as_bytes(), None);
+        let error = RecordError::field("a field is missing");
+        let cause = Cause {
+            connector: "sink",
+            task: 0,
+            stage: "sink",
+            error: &error,
+            original: &original,
+        };
+        for (shown, names, event) in [
+            (Shown::Event, true, true),
+            (Shown::Names, true, false),
+            (Shown::Nothing, false, false),
+        ] {
+            let made = error_event(&cause, "errors", &schema, raw, shown);
+            let made: Value = serde_json::from_slice(&made).unwrap();
+            let has = |member: &str| made.get(member).is_some();
+            assert_eq!(has("errored_schema_uri"), names, "{made}");
+            assert_eq!(has("errored_stream_name"), names, "{made}");
+            assert_eq!(has("raw_event"), event, "{made}");
+            assert_eq!(made["message"], "a field is missing");
+        }
     }
 
     #[tokio::test]

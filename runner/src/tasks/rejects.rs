@@ -13,7 +13,7 @@ use super::{TaskEnv, task_error};
 use crate::chain::{Chain, Rejection};
 use crate::config::{RawEvent, Seal, Tolerance};
 use crate::dead_letters::{
-    Cause, OMITTED_HEADER, SEALED_HEADER, context_headers, error_event, pack, readable,
+    Cause, OMITTED_HEADER, SEALED_HEADER, Shown, context_headers, error_event, pack, readable,
 };
 
 /// How one task treats rejected records.
@@ -53,11 +53,11 @@ impl<'a> Rejects<'a> {
         }
     }
 
-    fn shows_raw_events(&self, personal: bool) -> bool {
-        match self.env.spec.common.error_stream_raw {
-            RawEvent::Auto => !personal,
-            RawEvent::Include => true,
-            RawEvent::Omit => false,
+    fn shown(&self, personal: bool) -> Shown {
+        match (self.env.spec.common.error_stream_raw, personal) {
+            (RawEvent::Include, _) | (RawEvent::Auto, false) => Shown::Event,
+            (RawEvent::Omit, false) => Shown::Names,
+            (RawEvent::Auto | RawEvent::Omit, true) => Shown::Nothing,
         }
     }
 
@@ -139,11 +139,16 @@ impl<'a> Rejects<'a> {
         }
         if let (Some(topic), Some(schema)) = (&common.error_stream_topic, &self.error_schema) {
             let raw = readable(original, &env.services.registry);
-            let shown = self.shows_raw_events(personal);
+            let shown = self.shown(personal);
             let event = error_event(&cause, topic, schema, &raw, shown);
             let sent = producer.send(OutRecord::new(topic, Some(&event)));
             if is_too_large(&sent) {
-                let event = error_event(&cause, topic, schema, &raw, false);
+                let shown = if personal {
+                    Shown::Nothing
+                } else {
+                    Shown::Names
+                };
+                let event = error_event(&cause, topic, schema, &raw, shown);
                 let sent = producer.send(OutRecord::new(topic, Some(&event)));
                 return sent.map_err(task_error);
             }
