@@ -13,7 +13,7 @@ config! {
     pub struct WebSocketSinkConfig {
         /// Address and port to listen on.
         "ws.listen" => listen: ListenAddress,
-        /// Origins of web pages that may connect (`https://example.org`). Without it only pages from `localhost` or an IP address that is also the host connected to; programs that send no Origin may always connect.
+        /// Origins of web pages that may connect (`https://example.org`). Without it only pages from `localhost` or an IP address that is also the host connected to. Programs, which send no Origin, may always connect over WebSocket; without `ws.auth.tokens` they ask for server-sent events by an IP address, `localhost`, or the host of one of these.
         "ws.origins" => origins: Names,
         /// Tokens of which a viewer has to bring one (`Authorization: Bearer …`), separated by commas, blanks or line ends.
         "ws.auth.tokens" => tokens: Option<Secret>,

@@ -120,7 +120,7 @@ fn router(egress: Arc<Egress>) -> Router {
 }
 
 async fn admit(State(egress): State<Arc<Egress>>, request: Request, next: Next) -> Response {
-    match egress.admission.admit(request.headers()) {
+    match egress.admission.admit(request.headers(), request.uri()) {
         Ok(()) => next.run(request).await,
         Err(refusal) => {
             let mut response = refusal.into_response();

@@ -178,6 +178,22 @@ async fn server_sent_events_show_the_same() {
     assert_eq!(chunk, "data: {\"a\":1}\n\n");
 }
 
+/// A page that asks its own host says no origin, and a name can be made to point here.
+#[tokio::test]
+async fn server_sent_events_are_not_shown_by_a_name_that_may_be_feigned() {
+    let egress = Egress::start("").await;
+    let url = format!("http://{}/sse/demo", egress.address);
+    let request = reqwest::Client::new().get(url);
+    let feigned = request.header("host", "evil.example:8082");
+    let response = feigned.send().await.unwrap();
+    assert_eq!(response.status(), 403);
+    let text = response.text().await.unwrap();
+    assert!(
+        text.contains("ws.origins") && text.contains("ws.auth.tokens"),
+        "{text}"
+    );
+}
+
 #[tokio::test]
 async fn who_may_not_watch_is_told_why() {
     let egress = Egress::start("ws.auth.tokens=one,two\nws.max.viewers=1").await;

@@ -36,12 +36,15 @@ pub fn is_own(origin: &str, host: &str) -> bool {
     let Some((_scheme, origin_host)) = origin.split_once("://") else {
         return false;
     };
-    let is_literal = || {
-        name(host).is_some_and(|name| {
-            name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
-        })
-    };
-    origin_host.eq_ignore_ascii_case(host) && is_literal()
+    origin_host.eq_ignore_ascii_case(host) && is_literal(host)
+}
+
+/// Whether a host, with or without a port, is `localhost` or an IP address: what nobody can make point
+/// elsewhere.
+pub fn is_literal(host: &str) -> bool {
+    name(host).is_some_and(|name| {
+        name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
+    })
 }
 
 /// Whether the request names this machine itself as its host: `localhost`, `127.0.0.1` or `[::1]`.
