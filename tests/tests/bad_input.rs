@@ -105,6 +105,97 @@ on_both_brokers! {
     }
 }
 
+/// A JSON Schema that leaves much open, and an Avro schema whose bytes can be of no use.
+const OPEN_SCHEMA: &str = r#"{"type": "object", "properties": {"session": {"type": "string"}}}"#;
+const PRICE_SCHEMA: &str = r#"{"type": "record", "name": "Price", "fields": [
+    {"name": "strmMeta", "type": {"type": "record", "name": "Meta", "fields": [
+        {"name": "eventContractRef", "type": "string"},
+        {"name": "keyLink", "type": ["null", "string"], "default": null},
+        {"name": "consentLevels", "type": {"type": "array", "items": "int"}}]}},
+    {"name": "session", "type": "string"},
+    {"name": "price", "type": {"type": "bytes", "logicalType": "decimal", "precision": 4, "scale": 2}},
+    {"name": "tags", "type": {"type": "map", "values": "int"}}]}"#;
+
+/// An event of the price schema, with these bytes for the price and the map.
+fn price(price: &[u8], tags: &[u8]) -> Vec<u8> {
+    let text = |text: &[u8]| [&[u8::try_from(text.len() * 2).unwrap()][..], text].concat();
+    let levels: &[u8] = &[2, 4, 0];
+    let parts = [
+        text(b"shop/price/1.0.0"),
+        vec![0],
+        levels.to_vec(),
+        text(b"a session"),
+        text(price),
+        tags.to_vec(),
+    ];
+    parts.concat()
+}
+
+on_both_brokers! {
+    /// Streams of many schemas, whose readers stop at the first event that they cannot read.
+    async fn what_the_gateway_accepts_stops_nobody_behind_it(estate: Estate) {
+        let deployment = estate.deploy("demo");
+        for (name, ending, schema, personal) in [
+            ("open", "json", OPEN_SCHEMA, json!({"session": 2, "user/name": 2})),
+            ("price", "avsc", PRICE_SCHEMA, json!({"session": 2})),
+        ] {
+            let reference = format!("shop/{name}/1.0.0");
+            deployment.write(&format!("schemas/{reference}.{ending}"), schema);
+            let contract = json!({
+                "ref": reference, "schemaRef": reference, "state": "ACTIVE",
+                "keyField": "session", "piiFields": personal, "validations": [],
+            });
+            deployment.write(&format!("contracts/{reference}.json"), &contract.to_string());
+        }
+        let worker = deployment.start().await;
+        let gateway = deployment.gateway();
+        let open = |levels: Value, user: Value| {
+            let meta = json!({"eventContractRef": "shop/open/1.0.0", "consentLevels": levels});
+            json!({"strmMeta": meta, "session": "a session", "user": user})
+        };
+        let named = |levels: Value| open(levels, json!({"name": "Erika"})).to_string().into_bytes();
+        let shaped = |user: Value| open(json!([2]), user).to_string().into_bytes();
+        let lines_within = serde_json::to_string_pretty(&open(json!([2]), json!({"name": "Erika\u{0}\r\n"})));
+        let large = named(json!([2, 123_456_789]));
+        let large = String::from_utf8(large).unwrap().replace("123456789", "1234567890123456789012345");
+        let (cents, one_tag) = (&[4, 0xe2][..], &[2, 2, b'a', 2, 0][..]);
+        let cases: [(&str, &str, u16, Vec<u8>); 15] = [
+            ("a level with a point", "open", 204, named(json!([2.0]))),
+            ("no levels", "open", 204, named(json!(null))),
+            ("a level that is text", "open", 400, named(json!(["2"]))),
+            ("a level with a fraction", "open", 400, named(json!([2.5]))),
+            ("a level beyond all numbers", "open", 400, large.into_bytes()),
+            ("an object for levels", "open", 400, named(json!({"level": 2}))),
+            ("several users", "open", 204, shaped(json!([{"name": "Erika"}, {"name": null}, {}]))),
+            ("a user that is text", "open", 400, shaped(json!("Erika"))),
+            ("a name with parts", "open", 400, shaped(json!({"name": {"first": "Erika"}}))),
+            ("line breaks", "open", 204, lines_within.unwrap().replace('\n', "\r\n").into_bytes()),
+            ("a price", "price", 204, price(cents, one_tag)),
+            ("no tags", "price", 204, price(cents, &[0])),
+            ("a price of too many digits", "price", 400, price(&[0x01, 0x86, 0xa0], one_tag)),
+            ("a tag twice", "price", 400, price(cents, &[4, 2, b'a', 2, 2, b'a', 4, 0])),
+            ("a price that breaks off", "price", 400, price(cents, &[])),
+        ];
+        for (what, schema, status, body) in &cases {
+            let kind = if *schema == "open" { JSON } else { AVRO };
+            let answer = send(&gateway, &format!("shop/{schema}/1.0.0"), kind, body.clone()).await;
+            assert_eq!(answer.status, *status, "{what}: {}", answer.body);
+            assert!(!answer.body.contains("Erika"), "{what}: {}", answer.body);
+        }
+        accept(&deployment, "a session").await;
+        let accepted = cases.iter().filter(|(_, _, status, _)| *status == 204).count() + 1;
+        assert_eq!(lines(&deployment, "demo", accepted).await.len(), accepted);
+        // All but the one without levels.
+        let derived = lines(&deployment, "demo-2", accepted - 1).await;
+        assert!(derived.iter().all(|event| event.to_string().contains("a session")));
+        for connector in ["files", "demo-2"] {
+            assert_eq!(tasks(&worker, connector).await[0]["state"], "RUNNING", "{connector}");
+        }
+        assert!(worker.stop().success());
+        assert_eq!(deployment.output("demo").len(), accepted);
+    }
+}
+
 /// Appends a record that no schema registry knows, as somebody else on the same Kafka may.
 const PRODUCE: &str = r#"
 import sys
