@@ -164,12 +164,11 @@ impl<'f, const CHECK: bool> Walk<'_, 'f, CHECK> {
 
     fn map(&mut self, wanted: &'f [(Box<str>, StateId)], value: NodeId) -> Result<(), FormatError> {
         let item_size = self.program.types.node(value).min_size.saturating_add(1);
-        let mut names = Names::default();
+        let mut names = CHECK.then(Names::default);
         self.blocks(item_size, |walk| {
-            let key = if CHECK {
-                checked_key(&mut walk.cursor, &mut names)?
-            } else {
-                walk.cursor.bytes()?
+            let key = match &mut names {
+                Some(names) => checked_key(&mut walk.cursor, names)?,
+                None => walk.cursor.bytes()?,
             };
             match wanted.iter().find(|(name, _)| name.as_bytes() == key) {
                 Some((_, state)) => walk.visit(*state, None, false),

@@ -81,7 +81,7 @@ fn skip_blocks<const CHECK: bool, const MAP: bool>(
 ) -> Result<(), FormatError> {
     cursor.enter()?;
     let min_size = types.node(item).min_size;
-    let mut names = Names::default();
+    let mut names = (MAP && CHECK).then(Names::default);
     loop {
         let block = cursor.block(if MAP {
             min_size.saturating_add(1)
@@ -103,8 +103,8 @@ fn skip_blocks<const CHECK: bool, const MAP: bool>(
                 let start = cursor.pos();
                 if MAP || min_size > 0 {
                     for _ in 0..block.count {
-                        if MAP && CHECK {
-                            checked_key(cursor, &mut names)?;
+                        if let Some(names) = &mut names {
+                            checked_key(cursor, names)?;
                         } else if MAP {
                             cursor.bytes()?;
                         }

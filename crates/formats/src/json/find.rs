@@ -194,11 +194,13 @@ impl<'a, const CHECK: bool> Walk<'a, '_, CHECK> {
         let children = wanted.map_or(&[][..], |id| &trie.node(id).children);
         let mut seen: SmallVec<[bool; 16]> = SmallVec::from_elem(false, children.len());
         if !self.empty(b'}') {
-            let mut names = Names::default();
+            let mut names = CHECK.then(Names::default);
             loop {
                 let member = self.scanner.pos();
                 let raw = self.string()?;
-                if CHECK && !names.insert(unescaped(raw)) {
+                if let Some(names) = &mut names
+                    && !names.insert(unescaped(raw))
+                {
                     return Err(FormatError::json(
                         member,
                         "a name that the object has already",
