@@ -43,10 +43,12 @@ impl Parameters {
 struct Envelope<'a> {
     #[serde(rename = "$schema", borrow)]
     schema: Option<Cow<'a, str>>,
+    /// Of any shape: what it has to be is for the event's schema to say.
     #[serde(borrow)]
-    meta: Option<Meta<'a>>,
+    meta: Option<&'a RawValue>,
 }
 
+/// What `meta` is in events of the Event Platform.
 #[derive(Deserialize)]
 struct Meta<'a> {
     #[serde(borrow)]
@@ -225,9 +227,10 @@ fn describe(event: &Bytes) -> Result<(Option<String>, Option<SchemaRef>), Refusa
     let checked = Payload::new(event.clone(), Encoding::Json).check_json(&Limits::default());
     checked.map_err(|error| Refusal::invalid(format!("Invalid event: {error}")))?;
     let envelope: Envelope<'_> = serde_json::from_slice(event).map_err(|_| {
-        Refusal::invalid("Invalid event: it has to be an object, $schema a string, and meta an object with a string id")
+        Refusal::invalid("Invalid event: it has to be an object, and $schema a string")
     })?;
-    let id = envelope.meta.and_then(|meta| meta.id);
+    let meta = envelope.meta.map(|meta| serde_json::from_str(meta.get()));
+    let id = meta.and_then(|meta: serde_json::Result<Meta<'_>>| meta.ok()?.id);
     let id = id.filter(|id| is_uuid(id)).map(Cow::into_owned);
     let schema = envelope.schema.map(|uri| parse_uri(&uri)).transpose()?;
     Ok((id, schema))

@@ -32,9 +32,11 @@ fn by_number(record: &Record) -> Outcome {
 async fn the_status_says_how_many_were_accepted() {
     let gateway = Gateway::start("http.max.events=3", by_number).await;
     let bad = json!({"$schema": "/mediawiki/page/1.0.0"});
+    let numbered = json!({"$schema": "/mediawiki/page/1.0.0", "page": 1, "meta": {"id": 5}});
     for (query, events, status) in [
         ("", page(1), 201),
         ("", json!([page(1), page(2)]), 201),
+        ("", numbered, 201),
         ("?hasty=true", json!([page(1), page(2)]), 202),
         // What only the worker can find is not waited for.
         ("?hasty=true", json!([page(100)]), 202),
