@@ -1,4 +1,9 @@
-//! A source that can be resumed: it stops at a record or sets it aside, and goes on where it was.
+//! A source that can be resumed: it stops at a record or sets it aside, and goes on where it was, also
+//! after its broker was away.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use penstock_tests::events::page_change;
 use penstock_tests::sse::SseServer;
@@ -74,4 +79,49 @@ on_both_brokers! {
             .collect();
         assert_eq!(written.len(), rest.len(), "{written:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_whose_broker_goes_away_loses_and_doubles_nothing() {
+    let estate = Estate::kafka().await;
+    let deployment = estate.deploy("wiki");
+    let server = Arc::new(SseServer::start(deployment.sse_address(), &[STREAM]).await);
+    let mut worker = deployment.start().await;
+    eventually("a connection to the event stream", async || {
+        (server.connections() > 0).then_some(())
+    })
+    .await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let publisher = tokio::spawn({
+        let (server, stop) = (server.clone(), stop.clone());
+        async move {
+            let mut published = 0;
+            while !stop.load(Ordering::Relaxed) {
+                published += 1;
+                // Of one page: they keep their order.
+                server.publish(STREAM, &page_change(1, published));
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            published
+        }
+    });
+    for _ in 0..2 {
+        let before = revisions(&deployment).len();
+        eventually("more events", async || {
+            (revisions(&deployment).len() >= before + 100).then_some(())
+        })
+        .await;
+        let mut broker = estate.broker().await;
+        broker.kill();
+        tokio::task::block_in_place(|| broker.restart()).unwrap();
+    }
+    stop.store(true, Ordering::Relaxed);
+    let published: u64 = publisher.await.unwrap();
+    eventually("all events", async || {
+        (revisions(&deployment).last() >= Some(&published)).then_some(())
+    })
+    .await;
+    assert!(worker.is_running(), "the worker has recovered by itself");
+    assert!(worker.stop().success());
+    assert_eq!(revisions(&deployment), (1..=published).collect::<Vec<_>>());
 }
