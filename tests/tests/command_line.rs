@@ -115,6 +115,8 @@ on_both_brokers! {
         let deployment = estate.deploy("demo");
         let worker = deployment.start().await;
         let gateway = deployment.gateway();
+        // The worker is ready before its connectors listen.
+        drop(deployment.viewer("demo").await);
         let mut egress = tokio::process::Command::from(deployment.command(&["egress", "demo", "-n", "1"]))
             .stdout(Stdio::piped())
             .kill_on_drop(true)
