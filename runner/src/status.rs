@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::metrics::Start;
+
 /// State of a connector or task, in Kafka Connect's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
@@ -61,26 +63,33 @@ struct Inner {
     since: Instant,
     /// Time spent in RUNNING before `since`.
     running: Duration,
+    /// The start, until it is known how it went.
+    start: Option<Start>,
 }
 
-impl Default for TaskStatus {
-    fn default() -> Self {
+impl TaskStatus {
+    /// Of a task that starts.
+    pub(crate) fn starting(start: Start) -> Self {
         Self(Arc::new(Mutex::new(Inner {
             state: State::Unassigned,
             trace: None,
             since: Instant::now(),
             running: Duration::ZERO,
+            start: Some(start),
         })))
     }
-}
 
-impl TaskStatus {
     /// Sets the state, and the trace of the error that led to it.
     pub(crate) fn set(&self, state: State, trace: Option<String>) {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if inner.state == State::Running {
             let spent = inner.since.elapsed();
             inner.running += spent;
+        }
+        if state != State::Unassigned
+            && let Some(start) = inner.start.take()
+        {
+            start.ended(matches!(state, State::Running | State::Completed));
         }
         inner.state = state;
         inner.trace = trace;

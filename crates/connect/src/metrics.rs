@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
 use prometheus::{
     GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
 };
@@ -87,6 +88,20 @@ impl Metrics {
         }
     }
 
+    /// Takes out what was counted for a connector's tasks from this number on, so that nobody takes it
+    /// for something that still goes on; from 0 on also what was counted for the connector as a whole.
+    pub fn forget(&self, connector: &str, from_task: usize) {
+        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        for metric in made.values() {
+            match metric {
+                Made::Counter(vec) => forget(vec, connector, from_task),
+                Made::Gauge(vec) => forget(vec, connector, from_task),
+                Made::RealGauge(vec) => forget(vec, connector, from_task),
+                Made::Histogram(vec) => forget(vec, connector, from_task),
+            }
+        }
+    }
+
     fn get_or_make(&self, name: &str, make: impl FnOnce() -> prometheus::Result<Made>) -> Made {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(metric) = made.get(name) {
@@ -108,5 +123,64 @@ impl Metrics {
         );
         made.insert(name.to_owned(), metric.clone());
         metric
+    }
+}
+
+fn forget<B: MetricVecBuilder>(vec: &MetricVec<B>, connector: &str, from_task: usize) {
+    for family in vec.collect() {
+        for sample in family.get_metric() {
+            let labels: HashMap<&str, &str> = sample
+                .get_label()
+                .iter()
+                .map(|label| (label.name(), label.value()))
+                .collect();
+            let task = labels
+                .get("task")
+                .map_or(Ok(0), |task| task.parse::<usize>());
+            if labels.get("connector") == Some(&connector)
+                && task.is_ok_and(|task| task >= from_task)
+            {
+                // Whoever else took it out meanwhile has done the same.
+                let _ = vec.remove(&labels);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_counted_for_a_connector_is_forgotten_and_nothing_else() {
+        let metrics = Metrics::new();
+        let tasks = metrics.counter(
+            "records_total",
+            "Records.",
+            &["reason", "connector", "task"],
+        );
+        for (connector, task) in [("a", "0"), ("a", "1"), ("a", "2"), ("b", "1")] {
+            tasks.with_label_values(&["old", connector, task]).inc();
+        }
+        let whole = metrics.histogram("seconds", "Times.", &["connector"], &[1.0]);
+        whole.with_label_values(&["a"]).observe(0.5);
+        let worker = metrics.gauge("tasks", "Tasks.", &[]);
+        worker.with_label_values::<&str>(&[]).set(4);
+        let left = || {
+            let families = metrics.registry().gather();
+            let of = |family: &prometheus::proto::MetricFamily| {
+                let samples = family.get_metric().iter();
+                let values = samples.map(|sample| {
+                    let labels = sample.get_label().iter().map(|label| label.value());
+                    labels.collect::<Vec<_>>().join(",")
+                });
+                values.collect::<Vec<_>>()
+            };
+            families.iter().flat_map(of).collect::<Vec<_>>()
+        };
+        metrics.forget("a", 1);
+        assert_eq!(left(), ["a,old,0", "b,old,1", "a", ""]);
+        metrics.forget("a", 0);
+        assert_eq!(left(), ["b,old,1", ""]);
     }
 }

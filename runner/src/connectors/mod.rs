@@ -193,6 +193,9 @@ impl Connectors {
             task.metrics
                 .show(task.status.get().0, task.status.running());
         }
+        for task in connectors.values().flat_map(|connector| &connector.paused) {
+            task.show_paused();
+        }
         self.metrics
             .show(connectors.iter().map(|(name, connector)| {
                 let states = view(connector).tasks.into_iter().map(|(state, _)| state);

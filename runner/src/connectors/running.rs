@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::{Connectors, Settled};
+use crate::config::ConnectorSpec;
 use crate::memory::{self, Shares};
 use crate::metrics::{Side, TaskMetrics};
 use crate::plugins::Kind;
@@ -29,6 +30,8 @@ pub(super) struct Running {
 pub(super) struct Connector {
     pub(super) settled: Settled,
     pub(super) tasks: Vec<Arc<Task>>,
+    /// While it is paused, the metrics of the tasks that it will have again.
+    pub(super) paused: Vec<TaskMetrics>,
     /// Topics that it has read or written since the worker started.
     pub(super) used: Arc<UsedTopics>,
 }
@@ -71,20 +74,34 @@ impl Connectors {
         let mut connectors = self.running.lock();
         let before = connectors.get(&settled.spec.common.name);
         let used = before.map_or_else(Arc::default, |before| before.used.clone());
+        let numbers = || 0..settled.spec.tasks;
+        let paused: Vec<TaskMetrics> = match settled.state {
+            State::Paused => numbers()
+                .map(|number| self.task_metrics(&settled.spec, number))
+                .collect(),
+            _ => Vec::new(),
+        };
+        let has_tasks = settled.state != State::Stopped;
+        let from = if has_tasks { settled.spec.tasks } else { 0 };
+        self.services
+            .metrics
+            .forget(&settled.spec.common.name, from);
         let mut started = Ok(());
         let mut running = Vec::new();
         if settled.state == State::Running {
-            for number in 0..settled.spec.tasks {
+            let start = self.metrics.connector_starts();
+            for number in numbers() {
                 match self.start_task(&settled, number, topics_missing, &used) {
                     Ok(task) => running.extend(task),
                     Err(error) => started = Err(error),
                 }
             }
-            self.metrics.connector_started(started.is_ok());
+            start.ended(started.is_ok());
         }
         let connector = Connector {
             settled,
             tasks: running,
+            paused,
             used,
         };
         connectors.insert(connector.settled.spec.common.name.clone(), connector);
@@ -96,6 +113,7 @@ impl Connectors {
     pub(super) fn uninstall(&self, name: &str) {
         let mut connectors = self.running.lock();
         connectors.remove(name);
+        self.services.metrics.forget(name, 0);
         self.share_out(&connectors);
     }
 
@@ -126,6 +144,24 @@ impl Connectors {
         Ok(())
     }
 
+    fn context(&self, spec: &ConnectorSpec, number: usize) -> TaskContext {
+        TaskContext {
+            connector: spec.common.name.as_str().into(),
+            task: number,
+            tasks: spec.tasks,
+            metrics: self.services.metrics.clone(),
+            budget: self.services.budget.clone(),
+        }
+    }
+
+    fn task_metrics(&self, spec: &ConnectorSpec, number: usize) -> TaskMetrics {
+        let side = match spec.kind {
+            Kind::Source => Side::Source,
+            Kind::Pipeline | Kind::Sink => Side::Sink,
+        };
+        TaskMetrics::new(&self.context(spec, number), side)
+    }
+
     /// Starts a task; none any more once the worker stops.
     fn start_task(
         &self,
@@ -138,17 +174,8 @@ impl Connectors {
         if self.running.closing.load(Ordering::Acquire) {
             return Ok(None);
         }
-        let context = TaskContext {
-            connector: spec.common.name.as_str().into(),
-            task: number,
-            tasks: spec.tasks,
-            metrics: self.services.metrics.clone(),
-            budget: self.services.budget.clone(),
-        };
-        let side = match spec.kind {
-            Kind::Source => Side::Source,
-            Kind::Pipeline | Kind::Sink => Side::Sink,
-        };
+        let context = self.context(spec, number);
+        let metrics = Arc::new(self.task_metrics(spec, number));
         let mut spec = (**spec).clone();
         spec.producer_overrides
             .entry(memory::SEND_BUFFER.to_owned())
@@ -156,9 +183,8 @@ impl Connectors {
                 let worker = &self.services.worker;
                 memory::send_buffer(worker, spec.kind, self.services.shares()).to_string()
             });
-        let status = TaskStatus::default();
+        let status = TaskStatus::starting(self.metrics.task_starts());
         let stop = CancellationToken::new();
-        let metrics = Arc::new(TaskMetrics::new(&context, side));
         let thread = tasks::spawn(TaskEnv {
             spec: Arc::new(spec),
             metrics: metrics.clone(),
@@ -175,7 +201,9 @@ impl Connectors {
             used: used.clone(),
             completed: self.completed.clone(),
         });
-        self.metrics.task_started(thread.is_ok());
+        if let Err(error) = &thread {
+            status.set(State::Failed, Some(error.to_string()));
+        }
         Ok(Some(Arc::new(Task {
             status,
             metrics,

@@ -8,7 +8,7 @@ mod worker;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub(crate) use task::{Side, TaskMetrics};
-pub(crate) use worker::WorkerMetrics;
+pub(crate) use worker::{Start, WorkerMetrics};
 
 /// Milliseconds since the epoch.
 pub(crate) fn now_ms() -> i64 {

@@ -254,11 +254,11 @@ impl TaskMetrics {
                 }),
                 running: real(
                     format!("{task}_running_ratio"),
-                    "Share of time in state RUNNING.",
+                    "Share of time in state RUNNING, since the task was resumed or paused.",
                 ),
                 paused: real(
                     format!("{task}_pause_ratio"),
-                    "Share of time in state PAUSED.",
+                    "Share of time in state PAUSED, since the task was resumed or paused.",
                 ),
             },
             labels,
@@ -407,6 +407,14 @@ impl TaskMetrics {
         shown
             .paused
             .set(if state == State::Paused { 1.0 } else { 0.0 });
+    }
+
+    /// Sets the gauges of a task that is paused: it reads nothing, and holds no partitions.
+    pub(crate) fn show_paused(&self) {
+        self.none_active();
+        self.partitions(0);
+        self.lag(None);
+        self.show(State::Paused, Duration::ZERO);
     }
 }
 

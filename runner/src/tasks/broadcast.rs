@@ -20,12 +20,14 @@ pub(super) fn run(env: &TaskEnv, mut sink: Box<dyn Sink>) -> Result<(), Error> {
     let (key, value) = env.services.converters(&env.spec);
     let mut watch = Watch::new(env);
     let mut trouble = Trouble::new(env);
-    env.status.set(State::Running, None);
     let mut last_look = Some(Instant::now());
     let mut looked = look(env, &mut watch, sink.as_mut(), &mut trouble)?;
     if watch.known().len() == 0 {
         // Who comes early finds what is there, and a listener even if there is nothing yet.
         env.handle.block_on(sink.open(&[], &mut NoJournal))?;
+    }
+    if !trouble.goes_on {
+        env.status.set(State::Running, None);
     }
     while !env.stopping() {
         if last_look.is_none_or(|at| at.elapsed() > super::lag::LOOK) {

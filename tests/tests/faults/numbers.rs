@@ -4,8 +4,12 @@ use std::collections::BTreeMap;
 
 use penstock_tests::events::{DEMO_SCHEMA, demo};
 use penstock_tests::{Estate, Worker, eventually, on_both_brokers};
+use reqwest::Method;
+use serde_json::json;
 
-/// Samples by name and labels as they are written, e.g. `name{connector="a",task="0"}`.
+use crate::offsets::call;
+
+/// Samples by name and labels as they are written, e.g. `name{connector="a"task="0"}`.
 fn samples(text: &str) -> BTreeMap<String, f64> {
     text.lines()
         .filter(|line| !line.starts_with('#') && !line.is_empty())
@@ -102,14 +106,24 @@ const TASK: &[&str] = &[
     "task_error_metrics_last_error_timestamp",
 ];
 const WORKER: &[&str] = &[
-    "worker_metrics_connector_count",
-    "worker_metrics_task_count",
-    "worker_metrics_connector_startup_attempts_total",
-    "worker_metrics_connector_startup_success_total",
-    "worker_metrics_connector_startup_failure_total",
-    "worker_metrics_task_startup_attempts_total",
-    "worker_metrics_task_startup_success_total",
-    "worker_metrics_task_startup_failure_total",
+    "connector_count",
+    "task_count",
+    "connector_startup_attempts_total",
+    "connector_startup_success_total",
+    "connector_startup_failure_total",
+    "task_startup_attempts_total",
+    "task_startup_success_total",
+    "task_startup_failure_total",
+];
+/// The group `connect-worker-metrics`.
+const WORKER_GROUP: &str = "kafka_connect_connect_worker_metrics";
+const TASKS_OF_A_CONNECTOR: &[&str] = &[
+    "total",
+    "running",
+    "paused",
+    "failed",
+    "unassigned",
+    "restarting",
 ];
 
 /// The text format: each metric has HELP and TYPE before its samples, and comes once.
@@ -130,6 +144,14 @@ fn check_format(text: &str) {
         }
     }
     assert!(described.len() > 30);
+}
+
+/// How many tasks of a connector are in a state.
+fn tasks(samples: &BTreeMap<String, f64>, connector: &str, state: &str) -> Option<f64> {
+    let name = format!("{WORKER_GROUP}_connector_{state}_task_count");
+    samples
+        .get(&format!("{name}{{connector=\"{connector}\"}}"))
+        .copied()
 }
 
 on_both_brokers! {
@@ -168,7 +190,11 @@ on_both_brokers! {
             value("gateway", name);
         }
         for name in WORKER {
-            assert!(samples.contains_key(&format!("kafka_connect_{name}")), "{name}");
+            assert!(samples.contains_key(&format!("{WORKER_GROUP}_{name}")), "{name}");
+        }
+        for state in TASKS_OF_A_CONNECTOR {
+            let expected = f64::from(u8::from(matches!(*state, "total" | "running")));
+            assert_eq!(tasks(&samples, "files", state), Some(expected), "{state}");
         }
         for (connector, name, expected) in [
             ("gateway", "source_task_metrics_source_record_poll_total", EVENTS),
@@ -188,9 +214,90 @@ on_both_brokers! {
         assert_eq!(filtered, (EVENTS - consented) as f64);
         let running = value("files", "connector_task_metrics_running_ratio");
         assert!(running > 0.0 && running <= 1.0, "{running}");
-        assert_eq!(samples["kafka_connect_worker_metrics_connector_count"], 4.0);
+        assert_eq!(samples[&format!("{WORKER_GROUP}_connector_count")], 4.0);
         let status = "kafka_connect_connector_task_metrics_status{connector=\"files\",status=\"running\",task=\"0\"}";
         assert_eq!(samples[status], 1.0);
+        assert!(worker.stop().success());
+    }
+
+    async fn what_rests_is_shown_to_rest_and_what_is_gone_is_not_shown(estate: Estate) {
+        let deployment = estate.deploy("demo");
+        deployment.set("files.properties", "tasks.max", "2");
+        let worker = deployment.start().await;
+        let answer = deployment.gateway().send_json(DEMO_SCHEMA, &demo("a session", &[2])).await;
+        assert_eq!(answer.status, 204, "{}", answer.body);
+        let read = "kafka_connect_sink_task_metrics_sink_record_read_total";
+        let number = |samples: &BTreeMap<String, f64>, name: &str, task: usize| {
+            let sample = format!("{name}{{connector=\"files\",task=\"{task}\"}}");
+            samples.get(&sample).copied()
+        };
+        let both = |samples: &BTreeMap<String, f64>| {
+            Some(number(samples, read, 0)? + number(samples, read, 1)?)
+        };
+        let look = async || samples(&worker.metrics().await);
+        eventually("both records", async || (both(&look().await) == Some(2.0)).then_some(())).await;
+
+        let connector = "/connectors/files";
+        let paused = call(&deployment, Method::PUT, &format!("{connector}/pause"), None).await;
+        assert_eq!(paused.0, 202);
+        let samples = look().await;
+        let task = "kafka_connect_connector_task_metrics";
+        let sink = "kafka_connect_sink_task_metrics";
+        for number_of_task in 0..2 {
+            for (name, expected) in [
+                (format!("{task}_pause_ratio"), Some(1.0)),
+                (format!("{task}_running_ratio"), Some(0.0)),
+                (format!("{sink}_partition_count"), Some(0.0)),
+                (format!("{sink}_sink_record_lag_max"), None),
+            ] {
+                assert_eq!(number(&samples, &name, number_of_task), expected, "{name}");
+            }
+        }
+        assert_eq!(both(&samples), Some(2.0), "what it has done stays");
+        assert_eq!(tasks(&samples, "files", "paused"), Some(2.0));
+        let resumed = call(&deployment, Method::PUT, &format!("{connector}/resume"), None).await;
+        assert_eq!(resumed.0, 202);
+        let ratio = format!("{task}_pause_ratio");
+        assert_eq!(number(&look().await, &ratio, 0), Some(0.0));
+
+        // A task that it has no more, and tasks of a connector that has none.
+        let fewer = json!({"tasks.max": "1"});
+        let patched = call(&deployment, Method::PATCH, &format!("{connector}/config"), Some(fewer)).await;
+        assert_eq!(patched.0, 200, "{}", patched.1);
+        let text = worker.metrics().await;
+        let named = |text: &str, task: &str| {
+            let of_it = |line: &&str| line.contains("connector=\"files\"") && line.contains(task);
+            text.lines().filter(of_it).count()
+        };
+        assert!(named(&text, "task=\"0\"") > 20, "{text}");
+        assert_eq!(named(&text, "task=\"1\""), 0, "{text}");
+        let stopped = call(&deployment, Method::PUT, &format!("{connector}/stop"), None).await;
+        assert_eq!(stopped.0, 204);
+        let text = worker.metrics().await;
+        assert_eq!(named(&text, "task="), 0, "{text}");
+        assert_eq!(tasks(&look().await, "files", "total"), Some(0.0));
+        let deleted = call(&deployment, Method::DELETE, connector, None).await;
+        assert_eq!(deleted.0, 204);
+        let text = worker.metrics().await;
+        assert_eq!(named(&text, ""), 0, "{text}");
+        assert!(worker.stop().success());
+    }
+
+    async fn a_start_counts_as_a_success_once_the_task_runs(estate: Estate) {
+        let deployment = estate.deploy("demo");
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap().to_string();
+        let worker = deployment.start().await;
+        let starts = async |outcome: &str| {
+            let name = format!("{WORKER_GROUP}_task_startup_{outcome}_total");
+            samples(&worker.metrics().await)[&name]
+        };
+        assert_eq!((starts("attempts").await, starts("success").await), (4.0, 4.0));
+        let listen = json!({"ws.listen": address});
+        let patched = call(&deployment, Method::PATCH, "/connectors/egress/config", Some(listen)).await;
+        assert_eq!(patched.0, 200, "{}", patched.1);
+        eventually("the failure", async || (starts("failure").await == 1.0).then_some(())).await;
+        assert_eq!((starts("attempts").await, starts("success").await), (5.0, 4.0));
         assert!(worker.stop().success());
     }
 }
