@@ -145,6 +145,11 @@ impl Worker {
         Ok(())
     }
 
+    /// How many connectors it has, from files and over REST.
+    pub fn connector_count(&self) -> usize {
+        self.connectors.list().len()
+    }
+
     /// Where the worker's own listener is.
     pub fn address(&self) -> std::net::SocketAddr {
         self.server.address()

@@ -61,6 +61,10 @@ fn keys_are_printed_as_they_come_however_the_answer_is_cut() {
     assert_eq!(text(&output.stdout), "{\"a\":1}\n");
     let (output, _) = export("demo", "csv", &[HEAD, "0\r\n\r\n"]);
     assert_eq!(text(&output.stdout), "keyLink,encryptionKey,expiresAt\n");
+    assert!(output.status.success());
+    // Whoever has mistyped the stream learns of it.
+    let said = text(&output.stderr);
+    assert!(said.contains("no keys of stream demo"), "{said}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Streams, schemas and contracts from the command line: created, listed, shown, used and deleted.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use penstock_tests::events::{DEMO_SCHEMA, demo};
 use penstock_tests::{Deployment, Estate, eventually, on_both_brokers};
 use serde_json::{Value, json};
 
@@ -67,6 +68,7 @@ on_both_brokers! {
         ]));
         assert_eq!(made["name"], "demo-0-1");
         assert_eq!((made["derived_from"].as_str(), made["levels"].as_str()), (Some("demo"), Some("0,1")));
+        assert_eq!(made["mode"], "granular");
         deployment.write(
             "later/orders.properties",
             "name=orders\nconnector.class=FileSink\ntopics=demo-0-1\nfile=out/{topic}-{partition}.jsonl\n\
@@ -156,10 +158,28 @@ on_both_brokers! {
         deployment.write("later/order.avsc", SCHEMA);
         let worker = deployment.start().await;
         let _ = deployment.ask(&["create", "schema", "shop/order/1.0.0", "later/order.avsc"]);
+        deployment.write(
+            "later/full.properties",
+            "name=fill\nconnector.class=TopicPipeline\ntopics=demo\ntransforms=route\n\
+             transforms.route.type=RegexRouter\ntransforms.route.regex=demo\ntransforms.route.replacement=full\n",
+        );
+        let _ = deployment.ask(&["create", "connector", "later/full.properties"]);
+        let answer = deployment.gateway().send_json(DEMO_SCHEMA, &demo("a session", &[])).await;
+        assert_eq!(answer.status, 204, "{}", answer.body);
+        eventually("a record that somebody else has put there", async || {
+            let output = deployment.penstock(&["get", "stream", "full", "-o", "json"]);
+            (output.status.success() && parsed(std::str::from_utf8(&output.stdout).ok()?)["offsets"] != 0).then_some(())
+        })
+        .await;
         let errors = refused(&deployment, &["create", "contract", "later/contract.json"]);
         assert!(errors.contains("customer/no") || errors.contains("customer.no"), "{errors}");
         for (arguments, reason) in [
-            (&["create", "stream", "demo"][..], "exists already"),
+            (&["create", "stream", "demo"][..], "stream demo exists already"),
+            (&["create", "stream", "--derived-from", "demo", "--levels", "2"], "stream demo-2 exists already"),
+            (
+                &["create", "stream", "full", "--derived-from", "demo", "--levels", "2"],
+                "stream full exists already",
+            ),
             (&["create", "stream", "--derived-from", "nowhere", "--levels", "2"], "no stream nowhere"),
             (&["create", "stream", "_penstock.mine"], "belongs to the worker itself"),
             (

@@ -57,7 +57,14 @@ impl Keys {
                 "{}; the keys that were printed are not all",
                 error.0
             ))),
-            Ok(()) => Ok(()),
+            Ok(0) => {
+                output::note(&format!(
+                    "there are no keys of stream {}; penstock list streams shows the streams",
+                    export.stream
+                ));
+                Ok(())
+            }
+            Ok(_) => Ok(()),
         }
     }
 }
@@ -68,8 +75,9 @@ enum Ended {
     Worker(CliError),
 }
 
-/// Prints keys as they come.
-async fn print(lines: &mut Lines, format: KeyFormat, out: &mut impl Write) -> Result<(), Ended> {
+/// Prints keys as they come; says how many.
+async fn print(lines: &mut Lines, format: KeyFormat, out: &mut impl Write) -> Result<u64, Ended> {
+    let mut printed = 0;
     if format == KeyFormat::Csv {
         writeln!(out, "keyLink,encryptionKey,expiresAt").map_err(Ended::Reader)?;
     }
@@ -79,7 +87,7 @@ async fn print(lines: &mut Lines, format: KeyFormat, out: &mut impl Write) -> Re
             ended => {
                 // What came before an error is of use, too.
                 out.flush().map_err(Ended::Reader)?;
-                return ended.map(|_| ()).map_err(Ended::Worker);
+                return ended.map(|_| printed).map_err(Ended::Worker);
             }
         };
         let row = match format {
@@ -87,6 +95,7 @@ async fn print(lines: &mut Lines, format: KeyFormat, out: &mut impl Write) -> Re
             KeyFormat::Csv => csv(&line).map_err(Ended::Worker)?,
         };
         writeln!(out, "{row}").map_err(Ended::Reader)?;
+        printed += 1;
     }
 }
 

@@ -42,15 +42,27 @@ pub(super) fn rows(format: Format, value: &Value, columns: &[&str]) {
     table
         .load_preset(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(
-        columns
-            .iter()
-            .map(|column| column.to_uppercase().replace('_', " ")),
-    );
+    table.set_header(columns.iter().map(|column| heading(column)));
     for row in rows {
         table.add_row(columns.iter().map(|column| cell(&row[*column])));
     }
     line(&table.trim_fmt());
+}
+
+/// A field's name as people read it: `schemaRef` is `SCHEMA REF`.
+fn heading(field: &str) -> String {
+    let mut words = String::new();
+    for c in field.chars() {
+        if c.is_uppercase() {
+            words.push(' ');
+        }
+        words.push(if c == '_' {
+            ' '
+        } else {
+            c.to_ascii_uppercase()
+        });
+    }
+    words
 }
 
 /// Prints a value as indented JSON.
@@ -64,5 +76,21 @@ fn cell(value: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(", "),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headings_are_words() {
+        for (field, words) in [
+            ("name", "NAME"),
+            ("derived_from", "DERIVED FROM"),
+            ("schemaRef", "SCHEMA REF"),
+        ] {
+            assert_eq!(heading(field), words);
+        }
     }
 }

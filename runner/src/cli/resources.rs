@@ -11,7 +11,14 @@ use super::output::{self, Format};
 use super::{CliError, CliResult};
 use crate::rest::{NewSchema, NewStream};
 
-const STREAM: &[&str] = &["name", "partitions", "offsets", "derived_from", "levels"];
+const STREAM: &[&str] = &[
+    "name",
+    "partitions",
+    "offsets",
+    "derived_from",
+    "levels",
+    "mode",
+];
 const SCHEMA: &[&str] = &["ref", "type", "id", "name"];
 const CONTRACT: &[&str] = &["ref", "schemaRef", "state", "keyField"];
 const CONNECTOR: &[&str] = &["name", "type", "state", "tasks", "trace"];

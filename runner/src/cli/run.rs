@@ -26,15 +26,15 @@ impl Run {
         }
         // Signals that come while the worker starts are not lost.
         let mut ending = Ending::listen()?;
-        let count = loaded.connectors.len();
         let worker = tokio::select! {
             started = Worker::start(loaded, plugins) => started.map_err(|error| CliError(error.to_string()))?,
             () = ending.wait() => return Ok(()),
         };
-        tracing::info!(
-            "worker ready at http://{}, {count} connectors",
-            worker.address()
-        );
+        let connectors = match worker.connector_count() {
+            1 => "1 connector".to_owned(),
+            count => format!("{count} connectors"),
+        };
+        tracing::info!("worker ready at http://{}, {connectors}", worker.address());
         if let Some(address) = worker.registry_address() {
             tracing::info!("embedded schema registry at http://{address}");
         }

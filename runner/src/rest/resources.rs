@@ -52,16 +52,13 @@ pub(super) async fn streams(State(rest): State<Rest>) -> Result<Json<Value>, Res
 
 async fn stream_json(rest: &Rest, name: &str, partitions: i32) -> Result<Value, RestError> {
     let topic = name.to_owned();
-    // Not its records: on Kafka, transaction markers stand between them.
     let offsets = blocking(&rest.services, move |services| {
-        (0..partitions).try_fold(0, |sum, partition| {
-            let (low, high) = services.watermarks(&topic, partition)?;
-            Ok(sum + high - low)
-        })
+        offsets(services, &topic, partitions)
     })
     .await?;
     let mut derived_from = Value::Null;
     let mut levels = Value::Null;
+    let mut mode = Value::Null;
     for connector in rest
         .connectors
         .list()
@@ -72,6 +69,8 @@ async fn stream_json(rest: &Rest, name: &str, partitions: i32) -> Result<Value, 
             if let Some(setting) = transform.settings.get(&format!("{name}.levels")) {
                 derived_from = connector.spec.common.topics.0.join(",").into();
                 levels = setting.value().into();
+                let given = transform.settings.get(&format!("{name}.mode"));
+                mode = given.map_or("cumulative", |mode| mode.value()).into();
             }
         }
     }
@@ -81,7 +80,16 @@ async fn stream_json(rest: &Rest, name: &str, partitions: i32) -> Result<Value, 
         "offsets": offsets,
         "derived_from": derived_from,
         "levels": levels,
+        "mode": mode,
     }))
+}
+
+/// How many offsets a topic holds. Not its records: on Kafka, transaction markers stand between them.
+fn offsets(services: &Services, topic: &str, partitions: i32) -> penstock_broker::Result<i64> {
+    (0..partitions).try_fold(0, |sum, partition| {
+        let (low, high) = services.watermarks(topic, partition)?;
+        Ok(sum + high - low)
+    })
 }
 
 pub(super) async fn stream(
@@ -146,11 +154,25 @@ async fn create_topic(rest: &Rest, name: &str, partitions: Option<i32>) -> Resul
     .await?;
     match created {
         penstock_broker::Created::New => Ok(()),
-        penstock_broker::Created::Existed => Err(RestError::new(
-            StatusCode::CONFLICT,
-            format!("stream {name} exists already"),
-        )),
+        penstock_broker::Created::Existed => Err(exists_already(name)),
     }
+}
+
+fn exists_already(name: &str) -> RestError {
+    let message = format!("stream {name} exists already: choose another name, or delete it first");
+    RestError::new(StatusCode::CONFLICT, message)
+}
+
+/// Whether records lie in a topic of this name: those of a derived stream would be mixed into them.
+async fn holds_something(rest: &Rest, name: &str) -> Result<bool, RestError> {
+    let topic = name.to_owned();
+    let held = blocking(&rest.services, move |services| {
+        let Some(info) = services.broker.topic(&topic)? else {
+            return Ok(0);
+        };
+        offsets(services, &topic, info.partitions)
+    });
+    Ok(held.await? > 0)
 }
 
 /// Starts the pipeline behind a derived stream.
@@ -173,6 +195,9 @@ async fn derive(rest: &Rest, origin: &str, new: &NewStream) -> Result<String, Re
         .clone()
         .unwrap_or_else(|| penstock_consent_router::default_stream_name(origin, &new.levels));
     refuse_internal(rest, &name)?;
+    if rest.connectors.get(&name).is_ok() || holds_something(rest, &name).await? {
+        return Err(exists_already(&name));
+    }
     let pairs = [
         ("connector.class", "TopicPipeline".to_owned()),
         ("topics", origin.to_owned()),
