@@ -70,6 +70,8 @@ impl Plugins {
                 &[
                     "io.penstock.FileSink",
                     "org.apache.kafka.connect.file.FileStreamSinkConnector",
+                    "FileStreamSinkConnector",
+                    "FileStreamSink",
                 ],
                 |config, context, _services| Ok(Box::new(FileSink::new(config, context)?)),
             )
@@ -97,6 +99,7 @@ impl Plugins {
                 &[
                     "io.penstock.S3Sink",
                     "io.confluent.connect.s3.S3SinkConnector",
+                    "S3SinkConnector",
                 ],
                 |config: ConfluentS3Config, context, _services| {
                     Ok(Box::new(ObjectSink::new(config.plan()?, context)?))

@@ -117,10 +117,10 @@ impl Naming {
 }
 
 impl Converter {
-    /// From `key.converter` or `value.converter` and the settings below it. Without a class there is no
+    /// From `key.converter` or `value.converter`, with its line, and the settings below it. Without a class there is no
     /// converter, and settings for one are a problem.
     pub(crate) fn parse(
-        class: Option<&str>,
+        class: Option<(&str, usize)>,
         mut settings: Settings,
         worker: Option<&WorkerConfig>,
         notes: &mut Vec<Problem>,
@@ -151,7 +151,7 @@ impl Converter {
     }
 
     fn of_class(
-        class: &str,
+        (class, line): (&str, usize),
         settings: &mut Settings,
         notes: &mut Vec<Problem>,
         problems: &mut Vec<Problem>,
@@ -189,7 +189,7 @@ impl Converter {
                 );
                 problems.push(Problem {
                     file: settings.file().clone(),
-                    line: 0,
+                    line,
                     key: Some(settings.full_key("").trim_end_matches('.').to_owned()),
                     message: format!("unknown converter {other}; {hint}"),
                 });
@@ -346,7 +346,8 @@ mod tests {
         let mut problems = Vec::new();
         let mut given = Settings::from_pairs("test", settings.iter().copied());
         let below = given.take_prefix("");
-        let converter = Converter::parse(Some(class), below, None, &mut Vec::new(), &mut problems);
+        let class = Some((class, 0));
+        let converter = Converter::parse(class, below, None, &mut Vec::new(), &mut problems);
         converter.ok_or_else(|| problems[0].to_string())
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use penstock_connect::config;
-use penstock_connect::config::{ByteSize, ListenAddress, Millis, Names, Secret};
+use penstock_connect::config::{ByteSize, Millis, Names, PlainListenAddress, Secret};
 
 config! {
     /// Shows topics as JSON over WebSocket (`/ws/<topic>`) and server-sent events (`/sse/<topic>`) to
@@ -12,7 +12,7 @@ config! {
     #[check(check)]
     pub struct WebSocketSinkConfig {
         /// Address and port to listen on.
-        "ws.listen" => listen: ListenAddress,
+        "ws.listen" => listen: PlainListenAddress,
         /// Origins of web pages that may connect (`https://example.org`). Without it only pages from `localhost` or an IP address that is also the host connected to. Programs, which send no Origin, may always connect over WebSocket; without `ws.auth.tokens` they ask for server-sent events by an IP address, `localhost`, or the host of one of these.
         "ws.origins" => origins: Names,
         /// Tokens of which a viewer has to bring one (`Authorization: Bearer …`), separated by commas, blanks or line ends.

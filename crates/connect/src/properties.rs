@@ -82,11 +82,11 @@ impl Settings {
                 Ok(line) => line,
                 Err(error) => {
                     let number = error.line_number().unwrap_or(0);
-                    problems.push(settings.problem_at(
-                        number,
-                        None,
-                        format!("not a properties file: {error}"),
-                    ));
+                    let text = error.to_string();
+                    // It repeats the line.
+                    let what = text.split(" (line_number").next().unwrap_or(&text);
+                    let message = format!("not a properties file: {}", what.trim_end_matches('.'));
+                    problems.push(settings.problem_at(number, None, message));
                     break;
                 }
             };
@@ -161,7 +161,7 @@ impl Settings {
 
     /// Sets a value, in the place of one that is given.
     pub fn set(&mut self, key: &str, value: &str) {
-        let line = self.entries.get(key).map_or(0, |setting| setting.line);
+        let line = self.line(key);
         self.entries.insert(
             key.to_owned(),
             Setting {
@@ -177,6 +177,11 @@ impl Settings {
         if let Some(setting) = self.entries.remove(old) {
             self.entries.insert(new.to_owned(), setting);
         }
+    }
+
+    /// The line that a key stands on; 0 if it is not there.
+    pub fn line(&self, key: &str) -> usize {
+        self.entries.get(key).map_or(0, |setting| setting.line)
     }
 
     /// Takes a value out.
@@ -224,8 +229,7 @@ impl Settings {
 
     /// A problem with `key` (relative), which may be absent from the file.
     pub fn problem(&self, key: &str, message: impl Into<String>) -> Problem {
-        let line = self.entries.get(key).map_or(0, |setting| setting.line);
-        self.problem_at(line, Some(key.to_owned()), message)
+        self.problem_at(self.line(key), Some(key.to_owned()), message)
     }
 
     /// A problem at a line, for a value that was taken out already.

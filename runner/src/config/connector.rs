@@ -124,6 +124,26 @@ fn check(config: &ConnectorConfig) -> Vec<(&'static str, String)> {
     problems
 }
 
+/// Keys of Kafka Connect's connectors that mean nothing here: accepted with a note.
+pub(crate) const ACCEPTED: &[(&str, &str)] = &[
+    ("connector.plugin.version", ONE_VERSION),
+    (
+        "tasks.max.enforce",
+        "a connector never has more tasks than tasks.max",
+    ),
+    (
+        "exactly.once.support",
+        "sources that can be replayed are always exactly once",
+    ),
+    (
+        "offsets.storage.topic",
+        "positions are kept in _penstock.offsets",
+    ),
+];
+
+/// There is one version of each plugin.
+pub(super) const ONE_VERSION: &str = "plugins are compiled in, each in one version";
+
 /// Keys of other vendors' connectors that mean nothing here: accepted with a note.
 pub(crate) const ACCEPTED_PREFIXES: &[(&str, &str)] = &[
     (
@@ -134,4 +154,16 @@ pub(crate) const ACCEPTED_PREFIXES: &[(&str, &str)] = &[
         "config.action.reload",
         "connectors are not restarted on secret changes",
     ),
+    (
+        "transaction.boundary",
+        "a source commits its transaction after transaction.interval.ms of the worker, at the latest",
+    ),
+    ("header.converter.", "headers are always bytes"),
 ];
+
+/// Prefixes of keys that would mean something, and cannot be had: what to do instead.
+pub(super) const REFUSED_PREFIXES: &[(&str, &str)] = &[(
+    "topic.creation.",
+    "is not supported for one connector: make its topic yourself (penstock create stream NAME --partitions N), or set \
+     topic.creation.default.partitions and .replication.factor in the worker's file",
+)];

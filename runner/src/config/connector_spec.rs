@@ -7,7 +7,7 @@ use penstock_connect::config::ConfigValue;
 use penstock_connect::{Config, Problem, Settings};
 use regex::Regex;
 
-use super::connector::ACCEPTED_PREFIXES;
+use super::connector::{ACCEPTED, ACCEPTED_PREFIXES, ONE_VERSION, REFUSED_PREFIXES};
 use super::files::{accept, common_keys};
 use super::overrides::Overrides;
 use super::{ConnectorConfig, Until, WorkerConfig, secrets};
@@ -72,12 +72,19 @@ impl ConnectorSpec {
     ) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut rest = given.clone();
-        accept(&mut rest, &[], ACCEPTED_PREFIXES, notes);
+        accept(&mut rest, ACCEPTED, ACCEPTED_PREFIXES, notes);
+        refuse(&mut rest, &mut problems);
         if given
             .get("connector.class")
             .is_some_and(|class| plugins.is_intake(class.value()))
         {
             accept(&mut rest, &[], ON_INTAKES, notes);
+            let support = given.get("exactly.once.support");
+            if support.is_some_and(|word| word.value().trim().eq_ignore_ascii_case("required")) {
+                let message =
+                    "cannot be required: who repeats a request to an intake may repeat its events";
+                problems.push(given.problem("exactly.once.support", message));
+            }
         }
         let common = read_common(&mut rest, &mut problems);
         let overrides = Overrides::take(&mut rest, notes, &mut problems);
@@ -95,6 +102,7 @@ impl ConnectorSpec {
         let mut converter = |key: &str, class: Option<&str>| {
             let mut settings = rest.take_prefix(&format!("{key}."));
             let naming = Naming::take(&mut settings, &mut problems);
+            let class = class.map(|class| (class, given.line(key)));
             (
                 Converter::parse(class, settings, worker, notes, &mut problems),
                 naming,
@@ -104,6 +112,15 @@ impl ConnectorSpec {
             converter("key.converter", common.key_converter.as_deref());
         let (value_converter, value_naming) =
             converter("value.converter", common.value_converter.as_deref());
+        for (list, names) in [
+            ("predicates", &common.predicates),
+            ("transforms", &common.transforms),
+        ] {
+            for name in &names.0 {
+                let key = format!("{list}.{name}.plugin.version");
+                accept(&mut rest, &[(&key, ONE_VERSION)], &[], notes);
+            }
+        }
         let predicates = predicates(&common, &mut rest, plugins, &given, &mut problems);
         let transforms = transforms(
             &common,
@@ -113,6 +130,9 @@ impl ConnectorSpec {
             &given,
             &mut problems,
         );
+        for list in ["predicates", "transforms"] {
+            report_unnamed(&mut rest, list, &mut problems);
+        }
         plugins.check_topics_known(&transforms, &mut problems);
         if let Some(kind) = kind {
             let (prefixes, keys): (Vec<_>, Vec<_>) = plugins
@@ -206,24 +226,50 @@ impl ConnectorSpec {
     }
 }
 
+/// Reports settings of transforms or predicates that the list of them does not name.
+fn report_unnamed(rest: &mut Settings, list: &str, problems: &mut Vec<Problem>) {
+    let left = rest.take_prefix(&format!("{list}."));
+    for key in left.keys() {
+        let name = key.split('.').next().unwrap_or(key);
+        problems.push(left.problem(key, format!("{list} does not name {name}")));
+    }
+}
+
+/// Takes out keys that cannot be had, with the way round.
+fn refuse(rest: &mut Settings, problems: &mut Vec<Problem>) {
+    for (prefix, why) in REFUSED_PREFIXES {
+        let refused = rest.take_prefix(prefix);
+        for key in refused.keys() {
+            problems.push(refused.problem(key, *why));
+        }
+    }
+}
+
 /// Reads the keys that every connector has. When some of them are wrong, the others are read all the
 /// same, so that every problem of the file is found at once.
 fn read_common(rest: &mut Settings, problems: &mut Vec<Problem>) -> Option<ConnectorConfig> {
     let mut given = rest.clone();
-    if let Some(config) = ConnectorConfig::read(rest, problems) {
-        return Some(config);
-    }
-    for problem in problems.iter() {
-        if let Some(key) = &problem.key {
-            given.take(key);
+    let mut read = ConnectorConfig::read(rest, problems);
+    while read.is_none() {
+        for problem in problems.iter() {
+            if let Some(key) = &problem.key {
+                given.take(key);
+            }
         }
+        if given.get("name").is_none() {
+            given.set("name", "unnamed");
+        }
+        // Without a class nothing tells what the other keys mean.
+        given.get("connector.class")?;
+        // Keys that do not go together are found once each is right by itself.
+        let mut further = Vec::new();
+        read = ConnectorConfig::read(&mut given.clone(), &mut further);
+        if read.is_none() && further.iter().all(|problem| problems.contains(problem)) {
+            return None;
+        }
+        problems.extend(further);
     }
-    if given.get("name").is_none() {
-        given.set("name", "unnamed");
-    }
-    // Without a class nothing tells what the other keys mean.
-    given.get("connector.class")?;
-    ConnectorConfig::read(&mut given, &mut Vec::new())
+    read
 }
 
 /// The pattern as one that matches only whole names, as Java's `matches` does. (The leftmost match may
@@ -272,7 +318,7 @@ fn predicates(
             problems.push(given.problem("predicates", message));
             continue;
         };
-        if let Err(found) = plugins.check_predicate(class.value(), scoped.clone()) {
+        if let Err(found) = plugins.check_predicate(class.value(), class.line, scoped.clone()) {
             problems.extend(found);
         }
         predicates.insert(name.clone(), (class.value().to_owned(), scoped));
@@ -384,7 +430,7 @@ mod tests {
             (&[("transforms", "encrypt,route")][..], "route"),
             (&consent[..], "consent"),
         ] {
-            let unused = |problem: &Problem| !problem.message.contains("unknown key");
+            let unused = |problem: &Problem| !problem.message.contains("does not name");
             let problems = parsed(chain).unwrap_err();
             let shown: Vec<String> = problems
                 .iter()

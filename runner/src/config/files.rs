@@ -4,8 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use penstock_broker::kafka::ClientSettings;
-use penstock_connect::properties::nearest;
+use penstock_broker::kafka::{self, ClientSettings};
 use penstock_connect::{Config, Problem, Settings};
 
 use super::worker::{ACCEPTED, ACCEPTED_PREFIXES};
@@ -154,73 +153,137 @@ fn read_worker(
         problems.push(settings.problem_at(class.line, Some("connector.class".to_owned()), message));
         return None;
     }
+    check_providers(&settings, problems);
     accept(&mut settings, ACCEPTED, ACCEPTED_PREFIXES, notes);
+    note_loopback(&settings, notes);
+    // Known also where other settings have problems.
+    let servers = settings.get("bootstrap.servers");
+    let servers = servers.map(|servers| servers.value().trim().to_owned());
+    let written = settings.clone();
     let config = WorkerConfig::read(&mut settings, problems);
-    let given = config.as_ref();
-    let mut converter = |key: &str, class: Option<&str>| {
+    let mut converter = |key: &str| {
         let below = settings.take_prefix(&format!("{key}."));
-        Converter::parse(class, below, given, notes, problems)
+        // Also where other settings have problems.
+        let class = written.get(key);
+        let class = class.map(|class| (class.value().trim(), class.line));
+        Converter::parse(class, below, config.as_ref(), notes, problems)
     };
-    let converters = (
-        converter(
-            "key.converter",
-            given.and_then(|c| c.key_converter.as_deref()),
-        ),
-        converter(
-            "value.converter",
-            given.and_then(|c| c.value_converter.as_deref()),
-        ),
-    );
-    let mut client = ClientSettings::default();
-    if let Some(servers) = config
-        .as_ref()
-        .and_then(|config| config.bootstrap_servers.as_ref())
-    {
-        match read_client(servers, &mut settings) {
-            Ok(read) => client = read,
-            Err(found) => problems.extend(found),
+    let converters = (converter("key.converter"), converter("value.converter"));
+    let client = match servers {
+        Some(servers) => read_client(&servers, &mut settings, problems),
+        None => {
+            refuse_client_settings(&mut settings, problems);
+            ClientSettings::default()
         }
-    }
-    let keys = WorkerConfig::keys();
-    settings.report_unknown(keys.iter().map(|key| key.name.as_str()), problems);
+    };
+    report_unknown(settings, problems);
     config.map(|config| (config, converters, client))
 }
 
-/// Settings of the Kafka client: all that is left of the worker's.
-fn read_client(servers: &str, settings: &mut Settings) -> Result<ClientSettings, Vec<Problem>> {
-    let mut given = BTreeMap::from([("bootstrap.servers".to_owned(), servers.to_owned())]);
-    let mut lines = BTreeMap::new();
-    let keys: Vec<String> = settings.keys().map(str::to_owned).collect();
-    for key in keys {
-        if let Some(setting) = settings.take(&key) {
-            let prefixes = ["producer.", "consumer.", "admin."];
-            let name = prefixes
-                .iter()
-                .find_map(|prefix| key.strip_prefix(prefix))
-                .unwrap_or(&key)
-                .to_owned();
-            given.insert(name.clone(), setting.value().to_owned());
-            lines.insert(name, setting.line);
+/// References of other providers would be taken for values.
+fn check_providers(settings: &Settings, problems: &mut Vec<Problem>) {
+    const KEY: &str = "config.providers";
+    let Some(given) = settings.get(KEY) else {
+        return;
+    };
+    let names = given.value().split(',').map(str::trim);
+    for name in names.filter(|name| !matches!(*name, "" | "env" | "file" | "directory")) {
+        let message = format!(
+            "there is no provider {name}: references are ${{env:VAR}}, ${{file:path:key}} and ${{directory:dir:file}}"
+        );
+        problems.push(settings.problem(KEY, message));
+    }
+}
+
+/// Kafka Connect takes an address without a host for every interface.
+fn note_loopback(settings: &Settings, notes: &mut Vec<Problem>) {
+    const KEY: &str = "listeners";
+    if let Some(given) = settings.get(KEY) {
+        let address = given.value().trim().trim_end_matches('/');
+        if let Some((before, port)) = address.rsplit_once(':')
+            && matches!(before.to_ascii_lowercase().as_str(), "" | "http://")
+        {
+            let message = format!(
+                "listens on this machine alone, since it names no address; http://0.0.0.0:{port} is reached from others"
+            );
+            notes.push(settings.problem(KEY, message));
         }
     }
-    penstock_broker::kafka::client_config(&given).map_err(|found| {
-        let problem = |problem: penstock_broker::kafka::Problem| {
-            let line = lines.get(&problem.key).copied().unwrap_or(0);
-            let near = nearest(
-                &problem.key,
-                WorkerConfig::keys()
-                    .iter()
-                    .map(|key| key.name.as_str())
-                    .collect::<Vec<_>>(),
-            )
-            .map(|near| format!("unknown key; did you mean {near}?"));
-            let message = near
-                .filter(|_| problem.message.contains("unknown"))
-                .unwrap_or(problem.message);
-            settings.problem_at(line, Some(problem.key), message)
+}
+
+/// Without brokers there is no client, and settings for one are not unknown but of no use.
+fn refuse_client_settings(settings: &mut Settings, problems: &mut Vec<Problem>) {
+    let keys: Vec<String> = settings.keys().map(str::to_owned).collect();
+    for key in keys {
+        if kafka::is_client_setting(client_name(&key)) {
+            let message = "is a setting of Kafka clients, and there are none without bootstrap.servers: leave it out";
+            problems.push(settings.problem(&key, message));
+            settings.take(&key);
+        }
+    }
+}
+
+/// What stands before the settings of some clients.
+const CLIENTS: [&str; 3] = ["producer.", "consumer.", "admin."];
+
+/// A client's setting by its own name.
+fn client_name(key: &str) -> &str {
+    CLIENTS
+        .iter()
+        .find_map(|prefix| key.strip_prefix(prefix))
+        .unwrap_or(key)
+}
+
+/// Takes out the settings of the Kafka clients. What is given for producers, consumers or admin clients
+/// goes before what is given for all.
+fn read_client(
+    servers: &str,
+    settings: &mut Settings,
+    problems: &mut Vec<Problem>,
+) -> ClientSettings {
+    let mut given = BTreeMap::from([("bootstrap.servers".to_owned(), servers.to_owned())]);
+    let mut places: BTreeMap<String, (String, usize)> = BTreeMap::new();
+    let mut keys: Vec<String> = settings.keys().map(str::to_owned).collect();
+    keys.retain(|key| kafka::is_client_setting(client_name(key)));
+    keys.sort_by_key(|key| client_name(key).len() < key.len());
+    for key in keys {
+        let Some(setting) = settings.take(&key) else {
+            continue;
         };
-        found.into_iter().map(problem).collect()
+        let name = client_name(&key).to_owned();
+        if let Some((other, _)) = places.get(&name)
+            && *other != name
+            && given.get(&name).map(String::as_str) != Some(setting.value())
+        {
+            let message = format!(
+                "has another value than {other}, and a worker's clients share their settings"
+            );
+            problems.push(settings.problem_at(setting.line, Some(key), message));
+            continue;
+        }
+        given.insert(name.clone(), setting.value().to_owned());
+        places.insert(name, (key, setting.line));
+    }
+    kafka::client_config(&given).unwrap_or_else(|found| {
+        problems.extend(found.into_iter().map(|problem| {
+            let place = places.get(&problem.key).cloned();
+            let (key, line) = place.unwrap_or((problem.key, 0));
+            settings.problem_at(line, Some(key), problem.message)
+        }));
+        ClientSettings::default()
     })
+}
+
+/// Reports what nobody has taken: keys of the worker, or of its clients, with a mistake.
+fn report_unknown(mut settings: Settings, problems: &mut Vec<Problem>) {
+    for prefix in CLIENTS {
+        let of_client = settings.take_prefix(prefix);
+        of_client.report_unknown(kafka::client_setting_names(), problems);
+    }
+    let keys = WorkerConfig::keys();
+    let of_clients: Vec<&str> = kafka::client_setting_names().collect();
+    let known = keys.iter().map(|key| key.name.as_str());
+    settings.report_unknown(known.chain(of_clients.iter().copied()), problems);
 }
 
 /// Takes out keys that mean nothing here, with a note for each.

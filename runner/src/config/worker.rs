@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use penstock_connect::config;
-use penstock_connect::config::{ByteSize, ListenAddress, Millis, Secret};
+use penstock_connect::config::{ByteSize, Millis, PlainListenAddress, Secret};
 
 config! {
     /// Settings of the worker: where its topics, schemas, contracts and keys are, and where it listens.
@@ -16,7 +16,7 @@ config! {
         /// Directory of the embedded log and registry, the key-encryption key file and the local key cache.
         "data.dir" => data_dir: PathBuf = "data",
         /// Address of the worker's own HTTP listener: health, metrics, REST.
-        "listeners" => listeners: ListenAddress = "http://127.0.0.1:8083",
+        "listeners" => listeners: PlainListenAddress = "http://127.0.0.1:8083",
         /// Name that workers of one installation share; prefix of consumer groups and transactions.
         "group.id" => group_id: String = "penstock",
         /// Schema registries (comma-separated URLs), default of every converter. Without it the worker serves the embedded registry.
@@ -28,7 +28,7 @@ config! {
         /// Serve the embedded registry although the broker is Kafka. Schema ids of two such workers would differ.
         "registry.embedded" => registry_embedded: bool = "false",
         /// Address of the embedded registry.
-        "registry.listen" => registry_listen: ListenAddress = "127.0.0.1:8081",
+        "registry.listen" => registry_listen: PlainListenAddress = "127.0.0.1:8081",
         /// Directory of schemas to register at start, as `handle/name/x.y.z.avsc` or `.json`.
         "schemas.dir" => schemas_dir: Option<PathBuf>,
         /// Directory of event contracts, as `handle/name/x.y.z.json`.
@@ -215,8 +215,38 @@ pub(crate) const ACCEPTED: &[(&str, &str)] = &[
         "workers do not forward requests",
     ),
     ("rest.advertised.port", "workers do not forward requests"),
+    (
+        "rest.advertised.listener",
+        "workers do not forward requests",
+    ),
     ("rest.extension.classes", "there are no REST extensions"),
+    (
+        "response.http.headers.config",
+        "answers have no headers of one's choice",
+    ),
+    (
+        "admin.listeners",
+        "log levels are changed over the worker's one listener",
+    ),
+    (
+        "connector.client.config.override.policy",
+        "connectors may override client settings, but none that the worker sets itself",
+    ),
+    (
+        "topic.creation.enable",
+        "topics that a connector writes are made where they are missing",
+    ),
+    ("header.converter", "headers are always bytes"),
+    ("rebalance.timeout.ms", NO_CLUSTER),
+    ("scheduled.rebalance.max.delay.ms", NO_CLUSTER),
+    ("connect.protocol", NO_CLUSTER),
+    ("worker.sync.timeout.ms", NO_CLUSTER),
+    ("worker.unsync.backoff.ms", NO_CLUSTER),
+    ("ssl.client.auth", NO_TLS),
 ];
+
+const NO_CLUSTER: &str = "workers form no group of their own: tasks are spread by the consumer groups of their connectors";
+const NO_TLS: &str = "the worker's own listener has no TLS";
 
 /// Prefixes of Kafka Connect workers that mean nothing here.
 pub(crate) const ACCEPTED_PREFIXES: &[(&str, &str)] = &[
@@ -237,4 +267,13 @@ pub(crate) const ACCEPTED_PREFIXES: &[(&str, &str)] = &[
         "licence and telemetry settings mean nothing here",
     ),
     ("metric", "metrics are served at /metrics"),
+    ("header.converter.", "headers are always bytes"),
+    ("inter.worker.", NO_CLUSTER),
+    ("access.control.", "pages of other origins are refused"),
+    ("admin.listeners.https.", NO_TLS),
+    ("listeners.https.", NO_TLS),
+    (
+        "topic.tracking.",
+        "topics in use are always shown, and may be reset",
+    ),
 ];

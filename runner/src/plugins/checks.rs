@@ -1,5 +1,6 @@
 //! Settings of plugins, held against what their classes know before anything is built.
 
+use penstock_connect::properties::nearest;
 use penstock_connect::{Problem, Settings};
 
 use super::{PIPELINE, Plugins};
@@ -8,12 +9,7 @@ use crate::config::TransformSpec;
 impl Plugins {
     /// What to say of an unknown class: the nearest known one, or all.
     pub(crate) fn nearest_connector(&self, class: &str) -> String {
-        let known: Vec<&str> = self.connector_classes();
-        let short = class.rsplit('.').next().unwrap_or(class);
-        penstock_connect::properties::nearest(short, known.iter().copied()).map_or_else(
-            || format!("known are {}", known.join(", ")),
-            |near| format!("did you mean {near}?"),
-        )
+        nearest_of(class, &self.connector_classes())
     }
 
     fn connector_classes(&self) -> Vec<&'static str> {
@@ -130,16 +126,11 @@ impl Plugins {
                     .map(|p| p.class)
                     .chain(penstock_smt::names())
                     .collect();
-                let short = class.rsplit('.').next().unwrap_or(class);
-                let hint = penstock_connect::properties::nearest(short, known.iter().copied())
-                    .map_or_else(
-                        || format!("known are {}", known.join(", ")),
-                        |near| format!("did you mean {near}?"),
-                    );
+                let message = format!("unknown transform {class}; {}", nearest_of(class, &known));
                 Err(vec![settings.problem_at(
                     line,
                     Some("type".to_owned()),
-                    format!("unknown transform {class}; {hint}"),
+                    message,
                 )])
             }
         }
@@ -148,13 +139,29 @@ impl Plugins {
     pub(crate) fn check_predicate(
         &self,
         class: &str,
+        line: usize,
         settings: Settings,
     ) -> Result<(), Vec<Problem>> {
         match penstock_smt::predicate(class, settings.clone()) {
             Some(result) => result.map(|_| ()),
-            None => Err(vec![
-                settings.problem("type", format!("unknown predicate {class}")),
-            ]),
+            None => {
+                let hint = nearest_of(class, &penstock_smt::predicate_names().collect::<Vec<_>>());
+                let message = format!("unknown predicate {class}; {hint}");
+                Err(vec![settings.problem_at(
+                    line,
+                    Some("type".to_owned()),
+                    message,
+                )])
+            }
         }
     }
+}
+
+/// The class that was meant, by its short name; or all that there are.
+fn nearest_of(class: &str, known: &[&str]) -> String {
+    let short = class.rsplit('.').next().unwrap_or(class);
+    nearest(short, known.iter().copied()).map_or_else(
+        || format!("known are {}", known.join(", ")),
+        |near| format!("did you mean {near}?"),
+    )
 }

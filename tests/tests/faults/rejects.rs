@@ -5,7 +5,7 @@ use std::path::Path;
 
 use penstock_broker::Message;
 use penstock_tests::events::{demo, demo_avro};
-use penstock_tests::{Deployment, Estate, eventually, on_both_brokers};
+use penstock_tests::{Deployment, Estate, Worker, eventually, on_both_brokers};
 use serde_json::{Value, json};
 
 use crate::{answers, framed, log, numbers, reaches, register, without_contracts};
@@ -112,9 +112,11 @@ fn write_connectors(deployment: &Deployment) {
         for tolerance in ["none", "all"] {
             let topic = format.topic;
             let common = |name: &str| {
+                // The pipelines' rejects are not logged, as nobody has asked for it.
+                let logs = name.contains("-sink-");
                 format!(
                     "name={name}\ntopics={topic}\nkey.converter=StringConverter\n{converter}\
-                     errors.tolerance={tolerance}\n\
+                     errors.tolerance={tolerance}\nerrors.log.enable={logs}\n\
                      errors.deadletterqueue.topic.name={name}-dlq\n\
                      errors.deadletterqueue.topic.replication.factor=1\n\
                      errors.deadletterqueue.context.headers.enable=true\n\
@@ -186,6 +188,35 @@ fn check_dead_letters(letters: &[Message], connector: &str, originals: &[log::Ou
     }
 }
 
+/// The log says of each bad record where it lies and why, where that was asked for, and not what is in it.
+async fn check_log(worker: &Worker, topic: &str, originals: &[log::Out]) {
+    let output = worker.output();
+    let lines: Vec<_> = output
+        .lines()
+        .filter(|line| line.contains(&format!("rejected {topic}-0 at offset ")))
+        .collect();
+    let bad = (0..originals.len()).filter(|at| originals[*at].1.as_deref() == Some(b"bad"));
+    for offset in bad {
+        let place = format!("rejected {topic}-0 at offset {offset}: ");
+        let told: Vec<_> = lines.iter().filter(|line| line.contains(&place)).collect();
+        let sink = format!("connector=\"{topic}-sink-all\"");
+        assert!(
+            told.len() == 1 && told[0].contains(&sink),
+            "{offset}: {told:#?}"
+        );
+        assert!(
+            !told[0].trim_end().ends_with(&place.trim_end()),
+            "{told:?} says why"
+        );
+    }
+    assert_eq!(lines.len(), BAD, "{lines:#?}");
+    let name = "kafka_connect_task_error_metrics_total_errors_logged";
+    for (kind, expected) in [("sink", BAD as f64), ("pipe", 0.0)] {
+        let logged = numbers::of_task(worker, name, &format!("{topic}-{kind}-all")).await;
+        assert_eq!(logged, Some(expected), "{kind}");
+    }
+}
+
 /// Error events fit the published schema, date-time formats included.
 fn check_error_events(events: &[Message], connector: &str) {
     let validator = jsonschema::options()
@@ -249,6 +280,9 @@ on_both_brokers! {
         assert_eq!(http.post(restart).send().await.unwrap().status(), 204);
         reaches(&worker, failed, "FAILED").await;
         assert!(worker.is_running());
+        for (format, originals) in FORMATS.iter().zip(&originals) {
+            check_log(&worker, format.topic, originals).await;
+        }
         assert!(worker.stop().success());
 
         let broker = log::open(&estate, &deployment);

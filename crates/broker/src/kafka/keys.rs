@@ -24,6 +24,7 @@ pub(super) enum To {
 use To::{Common, Consumer, Kilobytes, Nothing, Pem, Producer, Refused, Security};
 
 const SET_BY_PENSTOCK: &str = "is set by the worker itself; leave it out";
+const PLACED: &str = "records are placed by murmur2 of their key, as the Java default does";
 pub(super) const NO_JKS: &str = "Java key stores cannot be read; convert it to PEM (ssl.truststore.type=PEM, ssl.keystore.type=PEM)";
 
 /// Kafka's client settings (Java client 4.1) and what they become.
@@ -36,6 +37,10 @@ pub(super) const KEYS: &[(&str, To)] = &[
     ("auto.commit.interval.ms", Nothing),
     ("auto.offset.reset", Consumer("auto.offset.reset")),
     ("batch.size", Producer("batch.size")),
+    (
+        "bootstrap.controllers",
+        Refused("topics are on brokers; name those with bootstrap.servers"),
+    ),
     ("bootstrap.servers", Common("bootstrap.servers")),
     ("buffer.memory", Kilobytes("queue.buffering.max.kbytes")),
     ("check.crcs", Consumer("check.crcs")),
@@ -59,6 +64,10 @@ pub(super) const KEYS: &[(&str, To)] = &[
     ("group.id", Refused(SET_BY_PENSTOCK)),
     ("group.instance.id", Consumer("group.instance.id")),
     ("group.protocol", Security),
+    (
+        "group.remote.assignor",
+        Refused("belongs to group.protocol=consumer, and the protocol is classic here"),
+    ),
     ("heartbeat.interval.ms", Consumer("heartbeat.interval.ms")),
     (
         "interceptor.classes",
@@ -98,10 +107,10 @@ pub(super) const KEYS: &[(&str, To)] = &[
     ("metrics.recording.level", Nothing),
     ("metrics.sample.window.ms", Nothing),
     ("partition.assignment.strategy", Security),
-    (
-        "partitioner.class",
-        Refused("records are placed by murmur2 of their key, as the Java default does"),
-    ),
+    ("partitioner.adaptive.partitioning.enable", Nothing),
+    ("partitioner.availability.timeout.ms", Nothing),
+    ("partitioner.class", Refused(PLACED)),
+    ("partitioner.ignore.keys", Refused(PLACED)),
     ("receive.buffer.bytes", Nothing),
     (
         "reconnect.backoff.max.ms",
@@ -118,10 +127,6 @@ pub(super) const KEYS: &[(&str, To)] = &[
     ),
     ("sasl.jaas.config", Security),
     (
-        "sasl.kerberos.service.name",
-        Refused("Kerberos is not built in; use SCRAM or PLAIN"),
-    ),
-    (
         "sasl.login.callback.handler.class",
         Refused("Java classes cannot be loaded"),
     ),
@@ -134,6 +139,7 @@ pub(super) const KEYS: &[(&str, To)] = &[
     ),
     ("send.buffer.bytes", Nothing),
     ("session.timeout.ms", Consumer("session.timeout.ms")),
+    ("share.acknowledgement.mode", Nothing),
     ("socket.connection.setup.timeout.max.ms", Nothing),
     (
         "socket.connection.setup.timeout.ms",
@@ -162,7 +168,22 @@ pub(super) const KEYS: &[(&str, To)] = &[
     ("ssl.truststore.password", Security),
     ("ssl.truststore.type", Security),
     ("transaction.timeout.ms", Producer("transaction.timeout.ms")),
+    ("transaction.two.phase.commit.enable", Nothing),
     ("transactional.id", Refused(SET_BY_PENSTOCK)),
     ("value.deserializer", Nothing),
     ("value.serializer", Nothing),
+];
+
+/// Whole families of settings.
+pub(super) const PREFIXES: &[(&str, To)] = &[
+    (
+        "sasl.kerberos.",
+        Refused("Kerberos is not built in; use SCRAM or PLAIN"),
+    ),
+    (
+        "sasl.oauthbearer.",
+        Refused("OAUTHBEARER is not built in; use SCRAM or PLAIN"),
+    ),
+    // How tickets and tokens are renewed: passwords are not.
+    ("sasl.login.", Nothing),
 ];

@@ -35,7 +35,9 @@ use self::deliveries::Deliveries;
 use self::error::error;
 use self::producer::{Capacity, KafkaProducer};
 use self::reader::KafkaReader;
-pub use self::settings::{ClientSettings, Problem, client_config};
+pub use self::settings::{
+    ClientSettings, Problem, client_config, client_setting_names, is_client_setting,
+};
 use crate::{
     Broker, Consumer, ConsumerSpec, Created, Error, ErrorKind, Producer, ProducerSpec, Reader,
     ReaderSpec, Result, Retry, Start, TopicInfo, TopicPartition, TopicPartitionOffset, TopicSpec,

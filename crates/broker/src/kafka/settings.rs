@@ -9,7 +9,7 @@ use rdkafka::error::KafkaError;
 
 use super::jaas;
 use super::keys::To::{Common, Consumer, Kilobytes, Nothing, Pem, Producer, Refused, Security};
-use super::keys::{KEYS, NO_JKS};
+use super::keys::{KEYS, NO_JKS, PREFIXES, To};
 use super::pem;
 use crate::Error;
 use crate::suggest::nearest;
@@ -79,12 +79,11 @@ pub fn client_config(
     let mut settings = ClientSettings::default();
     let mut problems = Vec::new();
     for (key, value) in properties {
-        match KEYS
-            .binary_search_by(|(name, _)| (*name).cmp(key))
-            .map(|at| KEYS[at].1)
-        {
-            Ok(Common(name)) => put_checked(&mut settings.common, name, key, value, &mut problems),
-            Ok(Pem(name)) => match pem::in_lines(value) {
+        match known(key) {
+            Some(Common(name)) => {
+                put_checked(&mut settings.common, name, key, value, &mut problems)
+            }
+            Some(Pem(name)) => match pem::in_lines(value) {
                 Some(pem) => {
                     settings.common.insert(name.to_owned(), pem);
                 }
@@ -93,23 +92,23 @@ pub fn client_config(
                     "is not PEM (-----BEGIN …----- to -----END …-----)",
                 )),
             },
-            Ok(Producer(name)) => {
+            Some(Producer(name)) => {
                 put_checked(&mut settings.producer, name, key, value, &mut problems);
             }
-            Ok(Kilobytes(name)) => match value.trim().parse::<u64>() {
+            Some(Kilobytes(name)) => match value.trim().parse::<u64>() {
                 Ok(bytes) => {
                     let kilobytes = (bytes >> 10).max(1).to_string();
                     put(&mut settings.producer, name, &kilobytes);
                 }
                 Err(_) => problems.push(problem(key, "is a number of bytes")),
             },
-            Ok(Consumer(name)) => {
+            Some(Consumer(name)) => {
                 put_checked(&mut settings.consumer, name, key, value, &mut problems);
             }
-            Ok(Nothing | Security) => {}
-            Ok(Refused(why)) => problems.push(problem(key, why)),
-            Err(_) => {
-                let names: Vec<_> = KEYS.iter().map(|(name, _)| *name).collect();
+            Some(Nothing | Security) => {}
+            Some(Refused(why)) => problems.push(problem(key, why)),
+            None => {
+                let names: Vec<_> = client_setting_names().collect();
                 let hint = nearest(key, &names)
                     .map_or(String::new(), |near| format!("; did you mean {near}?"));
                 problems.push(problem(
@@ -125,6 +124,26 @@ pub fn client_config(
     } else {
         Err(problems)
     }
+}
+
+/// What becomes of a setting, if Kafka's clients know it.
+fn known(key: &str) -> Option<To> {
+    let listed = KEYS.binary_search_by(|(name, _)| (*name).cmp(key));
+    let by_prefix = || PREFIXES.iter().find(|(prefix, _)| key.starts_with(prefix));
+    match listed {
+        Ok(at) => Some(KEYS[at].1),
+        Err(_) => by_prefix().map(|(_, to)| *to),
+    }
+}
+
+/// Whether Kafka's clients know a setting of this name (without `producer.` or `consumer.` in front).
+pub fn is_client_setting(key: &str) -> bool {
+    known(key).is_some()
+}
+
+/// The settings that Kafka's clients know, by name.
+pub fn client_setting_names() -> impl Iterator<Item = &'static str> {
+    KEYS.iter().map(|(name, _)| *name)
 }
 
 fn put(settings: &mut BTreeMap<String, String>, name: &str, value: &str) {

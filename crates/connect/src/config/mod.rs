@@ -6,7 +6,7 @@ mod values;
 
 #[doc(hidden)]
 pub use declare::{add_renamed, read_groups, read_value, refuse, rename, take_ignored};
-pub use values::{ByteSize, ConfigValue, ListenAddress, Millis, Names, Secret};
+pub use values::{ByteSize, ConfigValue, ListenAddress, Millis, Names, PlainListenAddress, Secret};
 
 use crate::{Problem, Settings};
 
@@ -109,7 +109,7 @@ mod tests {
         for (text, message) in [
             (
                 "the_key=k\n\ncount=x",
-                "f:3: times: must be a whole number from 0 to 4294967295, not \"x\"",
+                "f:3: times: must be a whole number, not \"x\"",
             ),
             (
                 "the_key=k\nthe.key=k",
@@ -163,8 +163,8 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "r.properties:1: size: must be small, large, not \"tiny\"",
-                "r.properties:2: times: must be a whole number from 0 to 4294967295, not \"x\"",
+                "r.properties:1: size: must be one of small, large, not \"tiny\"",
+                "r.properties:2: times: must be a whole number, not \"x\"",
                 "r.properties:4: levls: unknown key",
             ]
         );

@@ -64,8 +64,9 @@ macro_rules! numbers {
             const KIND: &'static str = "a whole number";
 
             fn parse(text: &str) -> Result<Self, String> {
-                text.parse().map_err(|_| {
-                    format!("must be a whole number from {} to {}, not {text:?}", Self::MIN, Self::MAX)
+                text.parse().map_err(|_| match text.parse::<i128>() {
+                    Ok(_) => format!("must be a whole number from {} to {}, not {text:?}", Self::MIN, Self::MAX),
+                    Err(_) => format!("must be a whole number, not {text:?}"),
                 })
             }
         }
@@ -156,10 +157,11 @@ impl ConfigValue for ListenAddress {
     const KIND: &'static str = "host:port";
 
     fn parse(text: &str) -> Result<Self, String> {
-        let address = text
-            .trim_start_matches("http://")
-            .trim_start_matches("https://")
-            .trim_end_matches('/');
+        let address = match scheme(text) {
+            Some((scheme, rest)) if ["http", "https"].contains(&scheme.as_str()) => rest,
+            _ => text,
+        };
+        let address = address.trim_end_matches('/');
         let address = match address.strip_prefix(':') {
             Some(port) => format!("127.0.0.1:{port}"),
             None => address.replacen("localhost:", "127.0.0.1:", 1),
@@ -167,6 +169,33 @@ impl ConfigValue for ListenAddress {
         address.parse().map(Self).map_err(|_| {
             format!("must be an address and port such as 127.0.0.1:8080, not {text:?}")
         })
+    }
+}
+
+/// The scheme of a URL in lower case, and what follows it.
+fn scheme(text: &str) -> Option<(String, &str)> {
+    let (scheme, rest) = text.split_once("://")?;
+    Some((scheme.to_ascii_lowercase(), rest))
+}
+
+/// An address to listen on where TLS cannot be had: as [`ListenAddress`], without `https://`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlainListenAddress(pub SocketAddr);
+
+impl ConfigValue for PlainListenAddress {
+    const KIND: &'static str = ListenAddress::KIND;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        if text.contains(',') {
+            return Err("can only be one address".to_owned());
+        }
+        if scheme(text).is_some_and(|(scheme, _)| scheme == "https") {
+            return Err(
+                "cannot be https://, since there is no TLS here: listen on http://127.0.0.1 behind a proxy that has it"
+                    .to_owned(),
+            );
+        }
+        ListenAddress::parse(text).map(|address| Self(address.0))
     }
 }
 
@@ -244,7 +273,7 @@ macro_rules! choice {
             fn parse(text: &str) -> Result<Self, String> {
                 match text.to_ascii_lowercase().as_str() {
                     $($word => Ok(Self::$variant),)+
-                    _ => Err(format!(concat!("must be", $(" ", $word, ",",)+ " not {:?}"), text)),
+                    _ => Err(format!("must be one of {}, not {text:?}", [$($word),+].join(", "))),
                 }
             }
         }
@@ -277,6 +306,7 @@ mod tests {
             "127.0.0.1:8083",
             "http://127.0.0.1:8083",
             "http://:8083/",
+            "HTTP://:8083",
             "localhost:8083",
         ] {
             assert_eq!(
@@ -285,6 +315,22 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn where_there_is_no_tls_https_is_refused() {
+        assert!(ListenAddress::parse("https://127.0.0.1:8443").is_ok());
+        for (text, reason) in [
+            ("https://127.0.0.1:8443", "no TLS"),
+            ("HTTPS://:8443", "no TLS"),
+            ("http://:8083,https://:8443", "one address"),
+            ("ftp://127.0.0.1:8083", "must be an address and port"),
+        ] {
+            let refused = PlainListenAddress::parse(text).unwrap_err();
+            assert!(refused.contains(reason), "{text}: {refused}");
+        }
+        let plain = PlainListenAddress::parse("HTTP://:8083").unwrap();
+        assert_eq!(plain.0, "127.0.0.1:8083".parse().unwrap());
     }
 
     #[test]
