@@ -154,6 +154,37 @@ fn the_image_runs_as_a_user_without_rights_and_checks_its_health() {
 }
 
 #[test]
+fn the_image_s_build_command_builds_the_program_that_the_image_runs() {
+    let text = dockerfile().replace("\\\n", " ");
+    let run = text
+        .lines()
+        .find_map(|line| line.strip_prefix("RUN "))
+        .unwrap();
+    let mut commands = run.split("&&");
+    // Mounts are the container engine's.
+    let build = commands.next().unwrap();
+    let build = &build[build.find("cargo ").unwrap()..];
+    // As it stands, but for the time that a release build takes.
+    let words = build.split_whitespace().filter(|word| *word != "--release");
+    let built = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
+        .args(words.skip(1))
+        .current_dir(paths::workspace())
+        .output()
+        .unwrap();
+    let errors = String::from_utf8(built.stderr).unwrap();
+    assert!(built.status.success(), "{build}: {errors}");
+    let program = paths::target().join("debug/penstock");
+    let version = Command::new(program).arg("--version").output().unwrap();
+    assert!(version.status.success());
+    let words: Vec<_> = commands.next().unwrap().split_whitespace().collect();
+    assert_eq!(
+        words,
+        ["cp", "target/release/penstock", "/usr/local/bin/penstock"]
+    );
+    assert!(text.contains("COPY --from=build /usr/local/bin/penstock /usr/local/bin/penstock"));
+}
+
+#[test]
 fn every_file_and_service_that_compose_names_exists() {
     let compose = compose();
     let services = compose["services"].as_object().unwrap();

@@ -54,7 +54,20 @@ on_both_brokers! {
         let _ = deployment.ask(&["create", "schema", "shop/order/1.0.0", "later/order.avsc"]);
         deployment.write("later/order.avsc", &SCHEMA.replace("total", "sum"));
         let errors = refused(&deployment, &["create", "schema", "shop/order/1.0.0", "later/order.avsc"]);
-        assert!(errors.contains("published with other content"), "{errors}");
+        assert!(errors.contains("in the registry with other content"), "{errors}");
+        // One that refers to another is created after it.
+        let draft = "http://json-schema.org/draft-07/schema#";
+        let meta = json!({"$schema": draft, "type": "object", "properties": {"dt": {"type": "string"}}});
+        let visit = json!({"$schema": draft, "type": "object", "properties": {"meta": {"$ref": "/shop/meta/1.0.0#"}}});
+        deployment.write("later/meta.json", &meta.to_string());
+        deployment.write("later/visit.json", &visit.to_string());
+        let visit = ["create", "schema", "shop/visit/1.0.0", "later/visit.json"];
+        let errors = refused(&deployment, &visit);
+        assert!(errors.contains("shop/meta/1.0.0, which is not in the registry"), "{errors}");
+        let _ = deployment.ask(&["create", "schema", "shop/meta/1.0.0", "later/meta.json"]);
+        for _ in 0..2 {
+            let _ = deployment.ask(&visit);
+        }
         let _ = deployment.ask(&["create", "contract", "later/contract.json"]);
         let schemas = parsed(&deployment.ask(&["list", "schemas", "-o", "json"]));
         assert!(names(&schemas, "ref").contains(&"shop/order/1.0.0".to_owned()), "{schemas}");

@@ -23,7 +23,9 @@ mod wire;
 pub use client::{Auth, Registration, RegistryClient, RegistryConfig, Secret};
 pub use compat::CompatibilityLevel;
 pub use error::{RegistryError, Retry};
-pub use loader::{Problem, Registered, SchemaFile, check_dir, register_dir};
+pub use loader::{
+    Problem, PublishError, Registered, SchemaFile, check_dir, register_dir, register_schema,
+};
 pub use schema_ref::{InvalidSchemaRef, SchemaRef};
 pub use server::{Store, StoreError, router, serve};
 pub use subject::{SubjectError, SubjectStrategy};

@@ -130,16 +130,16 @@ fn read(file: &std::path::Path) -> Result<String, CliError> {
 #[derive(Debug, Subcommand)]
 pub(super) enum List {
     /// All streams.
-    #[command(alias = "stream")]
+    #[command(visible_alias = "stream")]
     Streams,
     /// All schemas that have a ref.
-    #[command(alias = "schema")]
+    #[command(visible_alias = "schema")]
     Schemas,
     /// All event contracts.
-    #[command(alias = "contract")]
+    #[command(visible_alias = "contract")]
     Contracts,
     /// All connectors with their state.
-    #[command(alias = "connector")]
+    #[command(visible_alias = "connector")]
     Connectors,
 }
 

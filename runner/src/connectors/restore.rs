@@ -13,6 +13,23 @@ use crate::memory::Shares;
 use crate::plugins::Kind;
 use crate::status::State;
 
+/// Says where a connector is not what its file makes of it, since whoever reads the file expects that.
+fn tell_edit(name: &str, edit: &StoredConnector, written: &BTreeMap<String, String>) {
+    const UNTIL: &str = "until its file changes or REST says otherwise";
+    if edit.deleted {
+        tracing::warn!("connector {name} was deleted over REST and stays so {UNTIL}");
+        return;
+    }
+    if edit.config != *written {
+        tracing::info!(
+            "connector {name} has the settings that REST gave it, and not those of its file, {UNTIL}"
+        );
+    }
+    if let Some(state @ ("PAUSED" | "STOPPED")) = edit.state.as_deref() {
+        tracing::info!("connector {name} is {state} {UNTIL}");
+    }
+}
+
 impl Connectors {
     /// Starts the connectors of the files and of the store. A file wins over what REST stored once
     /// its content has changed; until then the stored settings stay in force.
@@ -78,6 +95,7 @@ impl Connectors {
             let written = spec.settings.written();
             match stored.remove(&spec.common.name) {
                 Some(edit) if edit.file.as_ref() == Some(&written) => {
+                    tell_edit(&spec.common.name, &edit, &written);
                     wanted.extend(self.settle_stored(&spec.common.name, &edit, Some(written)));
                 }
                 outdated => {

@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use penstock_contracts::Contract;
 use penstock_formats::{Schema, SchemaKind};
-use penstock_registry::SchemaRef;
+use penstock_registry::{PublishError, SchemaRef};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -333,25 +333,17 @@ pub(super) async fn create_schema(
         }
     };
     let registry = &rest.services.registry;
-    match registry.by_ref(&reference).await {
-        Ok(_) => {
-            // The same content again is no change; other content is refused.
-            registry.lookup(&reference.subject(), kind, &new.schema, &[]).await.map_err(|_| {
-                RestError::new(
-                    StatusCode::CONFLICT,
-                    format!("{reference} is published with other content: give the changed schema a new version"),
-                )
-            })?;
-        }
-        Err(error) if error.is_not_found() => {}
-        Err(error) => return Err(error.into()),
-    }
-    let schema = registry
-        .register(&reference.subject(), kind, &new.schema, &[])
-        .await?;
+    let registered = penstock_registry::register_schema(registry, &reference, kind, &new.schema)
+        .await
+        .map_err(|error| match error {
+            PublishError::Registry(error) => error.into(),
+            PublishError::Changed(_) => RestError::new(StatusCode::CONFLICT, error.to_string()),
+            other => RestError::bad_request(format!("{reference}: {other}")),
+        })?;
+    let schema = &registered.schema;
     Ok((
         StatusCode::CREATED,
-        Json(schema_json(&reference, &schema, false)),
+        Json(schema_json(&reference, schema, false)),
     ))
 }
 

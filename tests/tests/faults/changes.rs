@@ -180,6 +180,16 @@ on_both_brokers! {
         assert_eq!(get(&deployment, files).await.1["errors.log.enable"], "true");
         let (_, status) = get(&deployment, "/connectors/demo-2/status").await;
         assert_eq!(status["connector"]["state"], "PAUSED");
+        // Whoever wonders about the files finds it in the log.
+        let output = worker.output();
+        for told in [
+            "connector egress was deleted over REST",
+            "connector files has the settings that REST gave it",
+            "connector demo-2 is PAUSED",
+        ] {
+            assert!(output.contains(told), "{told} in {output}");
+        }
+        assert!(!output.contains("connector gateway "), "{output}");
         // Created over REST although its file is given: that is an edit, too.
         let config = json!({"connector.class": "WebSocketSink", "topics": "demo", "ws.listen": "127.0.0.1:0"});
         let create = json!({"name": "egress", "config": config});

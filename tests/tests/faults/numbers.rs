@@ -126,6 +126,18 @@ const TASKS_OF_A_CONNECTOR: &[&str] = &[
     "restarting",
 ];
 
+/// The names that the page on metrics promises.
+fn documented() -> Vec<&'static str> {
+    let page = include_str!("../../../docs/metrics.md");
+    let table = page.lines().filter(|line| line.starts_with("| `"));
+    let names: Vec<_> = table
+        .flat_map(|line| line.split('`').skip(1).step_by(2))
+        .filter(|name| name.starts_with("kafka_connect_") || name.starts_with("penstock_"))
+        .collect();
+    assert!(names.len() > 40, "{names:?}");
+    names
+}
+
 /// The text format: each metric has HELP and TYPE before its samples, and comes once.
 fn check_format(text: &str) {
     let mut described = Vec::new();
@@ -177,6 +189,10 @@ on_both_brokers! {
             (lags == 2).then_some(text)
         }).await;
         check_format(&text);
+        for name in documented() {
+            let shown = text.lines().any(|line| line.starts_with(&format!("{name}{{")) || line.starts_with(&format!("{name} ")));
+            assert!(shown, "{name} is documented");
+        }
         let samples = samples(&text);
         let value = |connector: &str, name: &str| {
             let sample = format!("kafka_connect_{name}{{connector=\"{connector}\",task=\"0\"}}");

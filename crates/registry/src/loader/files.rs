@@ -190,12 +190,8 @@ fn link(files: &mut BTreeMap<SchemaRef, Loaded>) {
         if loaded.file.kind != SchemaKind::Json {
             continue;
         }
-        let mut uris = Vec::new();
-        collect_refs(&loaded.json, &mut uris);
-        uris.sort();
-        uris.dedup();
         let own = &loaded.file.reference;
-        let found = uris.into_iter().filter_map(|uri| {
+        let found = refs(&loaded.json).into_iter().filter_map(|uri| {
             let target = by_id
                 .get(&uri)
                 .cloned()
@@ -205,6 +201,24 @@ fn link(files: &mut BTreeMap<SchemaRef, Loaded>) {
         });
         loaded.file.references = found.collect();
     }
+}
+
+/// What the `$ref`s of one JSON Schema name, by reference or by a path relative to its own.
+pub(super) fn named_by(own: &SchemaRef, json: &Value) -> Vec<(String, SchemaRef)> {
+    let named = refs(json).into_iter().filter_map(|uri| {
+        let target = by_path(own, &uri).filter(|target| target != own)?;
+        Some((uri, target))
+    });
+    named.collect()
+}
+
+/// The `$ref`s without their fragments, each once.
+fn refs(json: &Value) -> Vec<String> {
+    let mut uris = Vec::new();
+    collect_refs(json, &mut uris);
+    uris.sort();
+    uris.dedup();
+    uris
 }
 
 fn bare(uri: &str) -> &str {

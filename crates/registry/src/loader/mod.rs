@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use files::{SchemaFile, check_dir};
+use penstock_formats::SchemaKind;
 
 use crate::client::{Registration, RegistryClient};
 use crate::content;
@@ -76,7 +77,16 @@ pub async fn register_dir(
     let mut problems = Vec::new();
     let mut versions = BTreeMap::new();
     for file in &files {
-        match publish(client, file, &versions).await {
+        let content = (file.kind, file.text.as_str());
+        match publish(
+            client,
+            &file.reference,
+            content,
+            &file.references,
+            &versions,
+        )
+        .await
+        {
             Ok(registration) => {
                 let Some(id) = registration.schema.id() else {
                     continue;
@@ -87,9 +97,9 @@ pub async fn register_dir(
                     id,
                 });
             }
-            Err((message, retry)) => {
-                problems.push(Problem::new(&file.path, message));
-                if retry == Retry::Backoff {
+            Err(error) => {
+                problems.push(Problem::new(&file.path, error.to_string()));
+                if error.retry() == Retry::Backoff {
                     break;
                 }
             }
@@ -102,18 +112,74 @@ pub async fn register_dir(
     }
 }
 
-/// A file's registration, new or old. Its references are published already.
+/// Why a schema was not published.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// Its reference stands for something else.
+    #[error(
+        "{0} is in the registry with other content, and a published version does not change: give the changed schema a \
+         new version"
+    )]
+    Changed(SchemaRef),
+    /// What it refers to is not there.
+    #[error("it refers to {0}, which is not in the registry: publish that first")]
+    Missing(SchemaRef),
+    /// It is no JSON.
+    #[error("it is not JSON: {0}")]
+    NotJson(serde_json::Error),
+    /// The registry refuses it, or is away.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+}
+
+impl PublishError {
+    /// Whether it may be published later as it is.
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::Registry(error) => error.retry(),
+            _ => Retry::Never,
+        }
+    }
+}
+
+/// Publishes one schema. What the `$ref`s of a JSON Schema name, by reference or by a path relative to its
+/// own, has to be in the registry already.
+pub async fn register_schema(
+    client: &RegistryClient,
+    reference: &SchemaRef,
+    kind: SchemaKind,
+    text: &str,
+) -> Result<Arc<Registration>, PublishError> {
+    let json = serde_json::from_str(text).map_err(PublishError::NotJson)?;
+    let references = match kind {
+        SchemaKind::Json => files::named_by(reference, &json),
+        SchemaKind::Avro => Vec::new(),
+    };
+    let mut versions = BTreeMap::new();
+    for (_, target) in &references {
+        match client.latest(&target.subject()).await {
+            Ok(found) => versions.insert(target.clone(), found.version),
+            Err(error) if error.is_not_found() => {
+                return Err(PublishError::Missing(target.clone()));
+            }
+            Err(error) => return Err(error.into()),
+        };
+    }
+    publish(client, reference, (kind, text), &references, &versions).await
+}
+
+/// A schema's registration, new or old. `versions` are those of what it refers to.
 async fn publish(
     client: &RegistryClient,
-    file: &SchemaFile,
+    reference: &SchemaRef,
+    (kind, text): (SchemaKind, &str),
+    names: &[(String, SchemaRef)],
     versions: &BTreeMap<SchemaRef, i32>,
-) -> Result<Arc<Registration>, (String, Retry)> {
-    let failed = |error: RegistryError| (error.to_string(), error.retry());
-    let mut references = Vec::with_capacity(file.references.len());
-    for (name, target) in &file.references {
+) -> Result<Arc<Registration>, PublishError> {
+    let mut references = Vec::with_capacity(names.len());
+    for (name, target) in names {
         let Some(version) = versions.get(target) else {
-            let message = format!("it refers to {target}, which could not be registered");
-            return Err((message, Retry::Never));
+            return Err(PublishError::Missing(target.clone()));
         };
         references.push(Reference {
             name: name.clone(),
@@ -121,34 +187,25 @@ async fn publish(
             version: *version,
         });
     }
-    let subject = file.reference.subject();
+    let subject = reference.subject();
     match client.latest(&subject).await {
         // Compared here, not by a lookup: registries differ in what they call the same schema.
-        Ok(latest) if is_same(file, &latest) => return Ok(latest),
-        Ok(_) => {
-            let message = format!(
-                "{} is in the registry with other content, and a published version does not change: give the changed schema a new version",
-                file.reference
-            );
-            return Err((message, Retry::Never));
-        }
+        Ok(latest) if is_same(kind, text, &latest) => return Ok(latest),
+        Ok(_) => return Err(PublishError::Changed(reference.clone())),
         Err(error) if error.is_not_found() => {}
-        Err(error) => return Err(failed(error)),
+        Err(error) => return Err(error.into()),
     }
-    client
-        .register(&subject, file.kind, &file.text, &references)
-        .await
-        .map_err(failed)?;
-    client.latest(&subject).await.map_err(failed)
+    client.register(&subject, kind, text, &references).await?;
+    Ok(client.latest(&subject).await?)
 }
 
-/// Whether a registered schema is what a file holds. What a file refers to is named in its text,
-/// with its version.
-fn is_same(file: &SchemaFile, registered: &Registration) -> bool {
+/// Whether a registered schema has this content. What it refers to is named in its text, with its
+/// version.
+fn is_same(kind: SchemaKind, text: &str, registered: &Registration) -> bool {
     let normal = |text: &str| {
         let json = serde_json::from_str(text).ok()?;
-        Some(content::normal_form(file.kind, &json))
+        Some(content::normal_form(kind, &json))
     };
     let schema = &registered.schema;
-    schema.kind() == file.kind && normal(schema.text()) == normal(&file.text)
+    schema.kind() == kind && normal(schema.text()) == normal(text)
 }
