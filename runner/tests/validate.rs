@@ -222,6 +222,7 @@ fn settings_that_would_be_ignored_are_problems_or_notes() {
         r#"{"name": "fine", "initial_state": "STOPPED", "config": {
             "connector.class": "FileSink", "topics": "demo", "file": "out/{topic}-{partition}.jsonl",
             "value.converter": "AvroConverter", "value.converter.schemas.enable": false,
+            "errors.log.include.messages": true, "header.converter": "SimpleHeaderConverter",
             "value.converter.schema.registry.url": "http://localhost:8081",
             "value.converter.enhanced.avro.schema.support": true,
             "consumer.override.max.poll.interval.ms": 600000, "admin.override.client.id": "x",
@@ -239,6 +240,8 @@ fn settings_that_would_be_ignored_are_problems_or_notes() {
     insta::assert_snapshot!(String::from_utf8(output.stdout).unwrap(), @r"
     note: fine.json: admin.override.client.id: has no effect: topics are made with the worker's own client
     note: fine.json: producer.override.transactional.id: has no effect: transactional ids are the worker's, one for each task
+    note: fine.json: errors.log.include.messages: has no effect: contents of records are never logged
+    note: fine.json: header.converter: has no effect: headers are always bytes
     note: fine.json: value.converter.enhanced.avro.schema.support: has no effect: a record keeps its schema as it is
     note: fine.json: value.converter.schemas.enable: has no effect: only the Json converter wraps what it writes
     note: intake.properties:5: errors.tolerance: has no effect: an intake refuses to its sender what it cannot process

@@ -186,6 +186,19 @@ on_both_brokers! {
         .await;
         let errors = refused(&deployment, &["create", "contract", "later/contract.json"]);
         assert!(errors.contains("customer/no") || errors.contains("customer.no"), "{errors}");
+        deployment.write(
+            "later/wrong.properties",
+            "name=wrong\nconnector.class=FileSink\ntopics=demo\ntasks.mxa=2\n",
+        );
+        let errors = refused(&deployment, &["create", "connector", "later/wrong.properties"]);
+        for told in [
+            "later/wrong.properties: file: is required",
+            "later/wrong.properties:4: tasks.mxa: unknown key; did you mean tasks.max?",
+        ] {
+            assert!(errors.contains(told), "{told} in {errors}");
+        }
+        let health = parsed(&deployment.ask(&["health", "-o", "json"]));
+        assert_eq!(health["status"], "healthy");
         for (arguments, reason) in [
             (&["create", "stream", "demo"][..], "stream demo exists already"),
             (&["create", "stream", "--derived-from", "demo", "--levels", "2"], "stream demo-2 exists already"),

@@ -99,7 +99,7 @@ enum Command {
     Health,
     /// Print the configuration reference as Markdown.
     Reference,
-    /// Print a completion script for a shell.
+    /// Print a completion script for a shell, such as `source <(penstock completion bash)` takes.
     Completion {
         /// The shell.
         shell: clap_complete::Shell,
@@ -173,7 +173,12 @@ async fn dispatch(cli: Cli, plugins: Plugins) -> CliResult {
         Command::DeadLetters(letters) => letters.run(&client).await,
         Command::Health => {
             let health = client.get("/health").await?;
-            output::line(health["message"].as_str().unwrap_or("healthy"));
+            match output {
+                output::Format::Json => output::json(&health),
+                output::Format::Table => {
+                    output::line(health["message"].as_str().unwrap_or("healthy"));
+                }
+            }
             Ok(())
         }
         Command::Reference => {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use penstock_connect::Settings;
 use serde_json::{Value, json};
 
 use super::client::Client;
@@ -113,12 +114,29 @@ impl Create {
                 if let Some(initial) = initial {
                     body["initial_state"] = initial.as_str().into();
                 }
-                client.post("/connectors", &body).await?;
+                let created = client.post("/connectors", &body).await;
+                created.map_err(|error| CliError(in_file(&error.0, &settings)))?;
                 show_connector(client, format, &name).await?;
             }
         }
         Ok(())
     }
+}
+
+/// What the worker says of the keys of a request, at their places in the file that it came from.
+fn in_file(text: &str, settings: &Settings) -> String {
+    let place = |line: &str| match line.strip_prefix("request: ") {
+        None => line.to_owned(),
+        Some(problem) => {
+            let file = settings.file();
+            let key = problem.split(": ").next().unwrap_or_default();
+            match settings.line(key) {
+                0 => format!("{file}: {problem}"),
+                at => format!("{file}:{at}: {problem}"),
+            }
+        }
+    };
+    text.lines().map(place).collect::<Vec<_>>().join("\n")
 }
 
 fn read(file: &std::path::Path) -> Result<String, CliError> {

@@ -11,6 +11,9 @@ use crate::worker::Worker;
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "PENSTOCK_LOG says how much is logged: error, warn, info (by default), debug or trace."
+)]
 pub(super) struct Run {
     /// The worker's properties file, then the connectors'; a file named twice counts once.
     #[arg(required = true, value_name = "FILE")]

@@ -7,10 +7,9 @@ use penstock_connect::config::ConfigValue;
 use penstock_connect::{Config, Problem, Settings};
 use regex::Regex;
 
-use super::connector::{ACCEPTED, ACCEPTED_PREFIXES, ONE_VERSION, REFUSED_PREFIXES};
 use super::files::{accept, common_keys};
 use super::overrides::Overrides;
-use super::{ConnectorConfig, Until, WorkerConfig, secrets};
+use super::{ConnectorConfig, Until, WorkerConfig, connect_keys, secrets};
 use crate::converters::{Converter, Naming};
 use crate::plugins::{Kind, Plugins};
 use crate::status::State;
@@ -45,12 +44,6 @@ pub(crate) struct ConnectorSpec {
     pub(crate) consumer_overrides: BTreeMap<String, String>,
 }
 
-/// Keys that mean nothing to an intake, whose senders learn at once what becomes of their events.
-const ON_INTAKES: &[(&str, &str)] = &[(
-    "errors.",
-    "an intake refuses to its sender what it cannot process",
-)];
-
 /// A transform of a connector.
 #[derive(Clone, Debug)]
 pub(crate) struct TransformSpec {
@@ -72,25 +65,16 @@ impl ConnectorSpec {
     ) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut rest = given.clone();
-        accept(&mut rest, ACCEPTED, ACCEPTED_PREFIXES, notes);
-        refuse(&mut rest, &mut problems);
-        if given
+        let is_intake = given
             .get("connector.class")
-            .is_some_and(|class| plugins.is_intake(class.value()))
-        {
-            accept(&mut rest, &[], ON_INTAKES, notes);
-            let support = given.get("exactly.once.support");
-            if support.is_some_and(|word| word.value().trim().eq_ignore_ascii_case("required")) {
-                let message =
-                    "cannot be required: who repeats a request to an intake may repeat its events";
-                problems.push(given.problem("exactly.once.support", message));
-            }
-        }
+            .is_some_and(|class| plugins.is_intake(class.value()));
+        connect_keys::take(&mut rest, is_intake, notes, &mut problems);
         let common = read_common(&mut rest, &mut problems);
         let overrides = Overrides::take(&mut rest, notes, &mut problems);
         let Some(common) = common else {
             return Err(problems);
         };
+        connect_keys::note(&common, &given, notes);
         let kind = plugins.kind(&common.class);
         if kind.is_none() {
             let hint = plugins.nearest_connector(&common.class);
@@ -112,15 +96,7 @@ impl ConnectorSpec {
             converter("key.converter", common.key_converter.as_deref());
         let (value_converter, value_naming) =
             converter("value.converter", common.value_converter.as_deref());
-        for (list, names) in [
-            ("predicates", &common.predicates),
-            ("transforms", &common.transforms),
-        ] {
-            for name in &names.0 {
-                let key = format!("{list}.{name}.plugin.version");
-                accept(&mut rest, &[(&key, ONE_VERSION)], &[], notes);
-            }
-        }
+        connect_keys::take_versions(&common, &mut rest, notes);
         let predicates = predicates(&common, &mut rest, plugins, &given, &mut problems);
         let transforms = transforms(
             &common,
@@ -232,16 +208,6 @@ fn report_unnamed(rest: &mut Settings, list: &str, problems: &mut Vec<Problem>) 
     for key in left.keys() {
         let name = key.split('.').next().unwrap_or(key);
         problems.push(left.problem(key, format!("{list} does not name {name}")));
-    }
-}
-
-/// Takes out keys that cannot be had, with the way round.
-fn refuse(rest: &mut Settings, problems: &mut Vec<Problem>) {
-    for (prefix, why) in REFUSED_PREFIXES {
-        let refused = rest.take_prefix(prefix);
-        for key in refused.keys() {
-            problems.push(refused.problem(key, *why));
-        }
     }
 }
 

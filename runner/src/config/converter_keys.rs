@@ -15,7 +15,7 @@ const ACCEPTED: &[(&str, &str)] = &[
         "enhanced.avro.schema.support",
         "a record keeps its schema as it is",
     ),
-    ("plugin.version", super::connector::ONE_VERSION),
+    ("plugin.version", super::connect_keys::ONE_VERSION),
     ("connect.meta.data", "a record keeps its schema as it is"),
 ];
 

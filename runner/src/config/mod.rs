@@ -1,6 +1,8 @@
 //! What users write: the worker's file and the connectors' files, parsed and checked as far as that
 //! goes without connecting to anything.
 
+mod client_settings;
+mod connect_keys;
 mod connector;
 mod connector_spec;
 pub(crate) mod converter_keys;
