@@ -7,7 +7,8 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
 use super::{Rest, RestError};
@@ -75,11 +76,38 @@ pub(super) async fn list(
     Json(out.into())
 }
 
+/// Settings as they come, null for what is to be left out. Numbers and booleans count as the texts that
+/// they are, as Kafka Connect takes them.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(super) struct Config(
+    #[serde(deserialize_with = "texts")] pub(super) BTreeMap<String, Option<String>>,
+);
+
+fn texts<'de, D: Deserializer<'de>>(
+    given: D,
+) -> Result<BTreeMap<String, Option<String>>, D::Error> {
+    let text = |(key, value)| {
+        let text = match value {
+            Value::Null => None,
+            Value::String(text) => Some(text),
+            Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+            Value::Array(_) | Value::Object(_) => {
+                let message = format!("{key} must be a text, a number or a boolean");
+                return Err(D::Error::custom(message));
+            }
+        };
+        Ok((key, text))
+    };
+    let pairs = BTreeMap::<String, Value>::deserialize(given)?;
+    pairs.into_iter().map(text).collect()
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Create {
     name: String,
-    config: BTreeMap<String, Option<String>>,
+    config: Config,
     #[serde(default)]
     initial_state: Option<String>,
 }
@@ -99,7 +127,7 @@ fn same_name(name: &str, config: &BTreeMap<String, Option<String>>) -> Result<()
     }
 }
 
-fn given(config: BTreeMap<String, Option<String>>) -> BTreeMap<String, String> {
+pub(super) fn given(config: BTreeMap<String, Option<String>>) -> BTreeMap<String, String> {
     config
         .into_iter()
         .filter_map(|(key, value)| Some((key, value?)))
@@ -111,13 +139,14 @@ pub(super) async fn create(
     body: axum::body::Bytes,
 ) -> Result<Response, RestError> {
     let create: Create = parse(&body)?;
-    same_name(&create.name, &create.config)?;
+    let Config(config) = create.config;
+    same_name(&create.name, &config)?;
     let word = create.initial_state.as_deref().unwrap_or("RUNNING");
     let initial = RunState::initial(word)
         .map_err(|error| RestError::bad_request(format!("initial_state {error}")))?;
     let (view, _) = rest
         .connectors
-        .put(&create.name, given(create.config), false, initial)
+        .put(&create.name, given(config), false, initial)
         .await?;
     let location = format!("/connectors/{}", create.name);
     let body = Json(info(&rest, &create.name, &view));
@@ -153,7 +182,7 @@ pub(super) async fn put_config(
     Path(name): Path<String>,
     body: axum::body::Bytes,
 ) -> Result<Response, RestError> {
-    let config: BTreeMap<String, Option<String>> = parse(&body)?;
+    let Config(config) = parse(&body)?;
     same_name(&name, &config)?;
     let (view, created) = rest
         .connectors
@@ -173,7 +202,7 @@ pub(super) async fn patch_config(
     Path(name): Path<String>,
     body: axum::body::Bytes,
 ) -> Result<Json<Value>, RestError> {
-    let patch: BTreeMap<String, Option<String>> = parse(&body)?;
+    let Config(patch) = parse(&body)?;
     same_name(&name, &patch)?;
     let mut config = rest.connectors.get(&name)?.spec.settings.written();
     for (key, value) in patch {

@@ -8,7 +8,7 @@ use axum::extract::{Path, Query, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::connectors::parse;
+use super::connectors::{Config, given, parse};
 use super::{Rest, RestError};
 use crate::connectors::ConnectorError;
 
@@ -39,7 +39,8 @@ pub(super) async fn validate(
     Path(class): Path<String>,
     body: axum::body::Bytes,
 ) -> Result<Json<Value>, RestError> {
-    let mut config: BTreeMap<String, String> = parse(&body)?;
+    let Config(config) = parse(&body)?;
+    let mut config = given(config);
     config
         .entry("connector.class".to_owned())
         .or_insert(class.clone());

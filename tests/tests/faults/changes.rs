@@ -43,6 +43,8 @@ fn copy(file: &str) -> Value {
     json!({
         "connector.class": "FileSink", "topics": "demo", "file": file,
         "value.converter": "io.confluent.connect.avro.AvroConverter",
+        // As many clients write them.
+        "tasks.max": 1, "errors.log.enable": true,
     })
 }
 
@@ -59,6 +61,7 @@ on_both_brokers! {
         assert_eq!(status, 201, "{info}");
         assert_eq!(info["tasks"], json!([{"connector": "copy", "task": 0}]));
         assert_eq!(info["type"], "sink");
+        assert_eq!((&info["config"]["tasks.max"], &info["config"]["errors.log.enable"]), (&json!("1"), &json!("true")));
         let (status, error) = ask(&deployment, post.clone(), "/connectors", create).await;
         assert_eq!(status, 409);
         assert_eq!(error, json!({"error_code": 409, "message": "Connector copy already exists"}));
@@ -130,6 +133,7 @@ on_both_brokers! {
             ("POST", "/connectors", "{\"name\": ", 400),
             ("POST", "/connectors", "[]", 400),
             ("POST", "/connectors", "{\"name\": \"a\"}", 400),
+            ("POST", "/connectors", "{\"name\":\"a\",\"config\":{\"topics\":[\"demo\"]}}", 400),
             ("POST", "/connectors", &other_name.to_string(), 400),
             ("POST", "/connectors", "{\"name\":\"a\",\"config\":{\"connector.class\":\"FileSnik\"}}", 400),
             ("POST", "/connectors", "{\"name\":\"a/b\",\"config\":{\"connector.class\":\"FileSink\"}}", 400),
