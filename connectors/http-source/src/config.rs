@@ -57,6 +57,11 @@ fn check(config: &HttpSourceConfig) -> Vec<(&'static str, String)> {
             "http.tls.key",
             "needs http.tls.certificate beside it".to_owned(),
         )),
+        (None, None) if config.listen.says_https => problems.push((
+            "http.listen",
+            "https:// needs http.tls.certificate and http.tls.key: without them there is no TLS"
+                .to_owned(),
+        )),
         _ => {}
     }
     if !(1..=MAX_BODY).contains(&config.max_body.0) {
@@ -107,6 +112,25 @@ mod tests {
     #[test]
     fn address_and_topic_are_enough() {
         assert_eq!(problems(""), Vec::<String>::new());
+    }
+
+    #[test]
+    fn tls_that_is_asked_for_and_cannot_be_had_is_refused() {
+        let text = "http.listen=https://127.0.0.1:8443\ntopic=demo";
+        let found = HttpSourceConfig::read_all(Settings::parse("g.properties", text).unwrap());
+        let found = found.map(|_| ()).unwrap_err();
+        let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            found,
+            [
+                "g.properties:1: http.listen: https:// needs http.tls.certificate and http.tls.key: without them there is \
+                 no TLS"
+            ]
+        );
+        let with_both = format!("{text}\nhttp.tls.certificate=c.pem\nhttp.tls.key=k.pem");
+        let config =
+            HttpSourceConfig::read_all(Settings::parse("g.properties", &with_both).unwrap());
+        assert!(config.is_ok());
     }
 
     #[test]

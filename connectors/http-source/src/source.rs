@@ -117,7 +117,7 @@ impl Source for HttpSource {
             counters: Counters::new(&self.context),
         };
         let tls = config.certificate.as_deref().zip(config.key.as_deref());
-        let server = Server::start(config.listen.0, tls, Arc::new(intake)).await?;
+        let server = Server::start(config.listen.address, tls, Arc::new(intake)).await?;
         tracing::info!(
             connector = &*self.context.connector,
             address = %server.address,

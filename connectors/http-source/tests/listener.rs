@@ -80,7 +80,7 @@ async fn an_address_that_is_taken_may_become_free() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let mut config = config("");
-    config.listen.0 = address;
+    config.listen.address = address;
     let mut source = HttpSource::new(config, &context(), registry().await).unwrap();
     let error = source.open(None).await.unwrap_err();
     assert_eq!(error.retry, Retry::Backoff);

@@ -76,7 +76,8 @@ impl Listener {
         let listen = setting(self.address)?;
         let Some(address) = ListenAddress::parse(listen)
             .ok()
-            .filter(|address| address.0.port() > 0)
+            .map(|listen| listen.address)
+            .filter(|address| address.port() > 0)
         else {
             return Some(Err(CliError(format!(
                 "only the worker knows the address behind {}={listen}; name it with {} URL",
@@ -84,7 +85,7 @@ impl Listener {
             ))));
         };
         let secure = self.certificate.is_some_and(|key| setting(key).is_some());
-        let place = seen_from_here(address.0, worker);
+        let place = seen_from_here(address, worker);
         let scheme = self.scheme;
         Some(Ok(if secure {
             format!("{scheme}s://{place}")

@@ -151,23 +151,30 @@ impl ConfigValue for ByteSize {
 
 /// An address to listen on: `127.0.0.1:8080`, `:8080` (loopback), or the same behind `http://` or `https://`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ListenAddress(pub SocketAddr);
+pub struct ListenAddress {
+    /// Where to listen.
+    pub address: SocketAddr,
+    /// It stands behind `https://`: whoever wrote it counts on TLS.
+    pub says_https: bool,
+}
 
 impl ConfigValue for ListenAddress {
     const KIND: &'static str = "host:port";
 
     fn parse(text: &str) -> Result<Self, String> {
-        let address = match scheme(text) {
-            Some((scheme, rest)) if ["http", "https"].contains(&scheme.as_str()) => rest,
-            _ => text,
-        };
-        let address = address.trim_end_matches('/');
+        let scheme = scheme(text).filter(|(scheme, _)| matches!(scheme.as_str(), "http" | "https"));
+        let says_https = scheme.as_ref().is_some_and(|(scheme, _)| scheme == "https");
+        let address = scheme.map_or(text, |(_, rest)| rest).trim_end_matches('/');
         let address = match address.strip_prefix(':') {
             Some(port) => format!("127.0.0.1:{port}"),
             None => address.replacen("localhost:", "127.0.0.1:", 1),
         };
-        address.parse().map(Self).map_err(|_| {
+        let address = address.parse().map_err(|_| {
             format!("must be an address and port such as 127.0.0.1:8080, not {text:?}")
+        })?;
+        Ok(Self {
+            address,
+            says_https,
         })
     }
 }
@@ -189,13 +196,14 @@ impl ConfigValue for PlainListenAddress {
         if text.contains(',') {
             return Err("can only be one address".to_owned());
         }
-        if scheme(text).is_some_and(|(scheme, _)| scheme == "https") {
+        let listen = ListenAddress::parse(text)?;
+        if listen.says_https {
             return Err(
                 "cannot be https://, since there is no TLS here: listen on http://127.0.0.1 behind a proxy that has it"
                     .to_owned(),
             );
         }
-        ListenAddress::parse(text).map(|address| Self(address.0))
+        Ok(Self(listen.address))
     }
 }
 
@@ -310,7 +318,7 @@ mod tests {
             "localhost:8083",
         ] {
             assert_eq!(
-                ListenAddress::parse(text).unwrap().0,
+                ListenAddress::parse(text).unwrap().address,
                 "127.0.0.1:8083".parse().unwrap(),
                 "{text}"
             );
@@ -319,7 +327,11 @@ mod tests {
 
     #[test]
     fn where_there_is_no_tls_https_is_refused() {
-        assert!(ListenAddress::parse("https://127.0.0.1:8443").is_ok());
+        assert!(
+            ListenAddress::parse("https://127.0.0.1:8443")
+                .unwrap()
+                .says_https
+        );
         for (text, reason) in [
             ("https://127.0.0.1:8443", "no TLS"),
             ("HTTPS://:8443", "no TLS"),
