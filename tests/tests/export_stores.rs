@@ -8,10 +8,11 @@ use object_store::{Error as StoreError, ObjectStoreExt, PutMode, PutOptions};
 use penstock_connect::{ConfigValue, Retry, config::Secret};
 use penstock_objects::Store;
 use penstock_objects::store::{
-    Azure, AzureCredentials, Gcs, GcsCredentials, Proxy, S3, S3Credentials,
+    Azure, AzureCredentials, Gcs, GcsCredentials, Proxy, Role, S3, S3Credentials,
 };
 use penstock_tests::Bucket;
 use penstock_tests::faults::{Fault, FaultProxy, Operation};
+use penstock_tests::identities::TokenService;
 
 fn s3(bucket: &Bucket) -> S3 {
     let credentials = bucket.credentials();
@@ -26,6 +27,7 @@ fn s3(bucket: &Bucket) -> S3 {
             secret: Secret::parse(credentials[1].1).unwrap(),
             token: None,
         },
+        role: None,
         encryption: None,
         proxy: Proxy::default(),
         timeout: Duration::from_secs(30),
@@ -300,4 +302,44 @@ fn files_that_hold_no_key_of_a_service_account_are_refused_without_a_request() {
             && error.message.contains("external_account"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn keys_of_a_role_serve_on_while_the_token_service_is_away_and_as_long_as_they_are_good() {
+    const GOOD: Duration = Duration::from_secs(5);
+    let bucket = Bucket::s3().await;
+    let service = TokenService::before(&bucket, GOOD).await;
+    let away = FaultProxy::to(&service.url()).await;
+    let guard = FaultProxy::guarded(bucket.endpoint(), service.given().guard()).await;
+    let arn = "arn:aws:iam::123456789012:role/lake-writer";
+    let lake = S3 {
+        endpoint: Some(guard.url().to_owned()),
+        role: Some(Role {
+            arn: arn.to_owned(),
+            session: "penstock".to_owned(),
+            external_id: None,
+            duration: Duration::from_secs(900),
+            endpoint: Some(away.url().to_owned()),
+        }),
+        ..s3(&bucket)
+    };
+    let lake = lake.store().unwrap();
+    lake.check("").await.unwrap();
+    away.plan([Fault::answer(503).always()]);
+    // They are renewed long before they run out, and once a second at most.
+    tokio::time::sleep(GOOD / 3).await;
+    lake.check("").await.unwrap();
+    assert!(away.unmet().is_empty(), "it was asked for others");
+    tokio::time::sleep(GOOD).await;
+    let error = lake.check("").await.unwrap_err();
+    let expected = format!(
+        "s3://{} cannot be written: there are no keys of aws.access.key.id for {arn}: {} does not answer as a token \
+         service does: status 503 Service Unavailable",
+        bucket.name(),
+        away.url()
+    );
+    assert_eq!((error.retry, error.message), (Retry::Backoff, expected));
+    away.heal();
+    lake.check("").await.unwrap();
+    assert_eq!(service.given().used(), 2);
 }

@@ -123,6 +123,14 @@ fn what_cannot_be_is_said_at_its_line() {
             "lake.properties:2: aws.region: means nothing for file://",
         ),
         (
+            "url=gs://lake\naws.role.arn=arn:x",
+            "lake.properties:2: aws.role.arn: means nothing for gs://",
+        ),
+        (
+            "url=s3://lake\naws.sts.endpoint=http://127.0.0.1:1",
+            "lake.properties:2: aws.sts.endpoint: means nothing without aws.role.arn",
+        ),
+        (
             "url=az://lake",
             "lake.properties: azure.account.name: is required (or azure.connection.string)",
         ),

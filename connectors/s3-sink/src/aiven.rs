@@ -1,16 +1,19 @@
 //! The words of Aiven's connector.
 
+use std::time::Duration;
+
 use penstock_connect::config::{ByteSize, Secret};
 use penstock_connect::{Error, config};
 use penstock_files::Compression;
 use penstock_objects::Plan;
 use penstock_objects::layout::Zone;
-use penstock_objects::store::{Proxy, S3, S3Encryption, SseAlgorithm};
+use penstock_objects::store::{Proxy, Role, S3, S3Encryption, SseAlgorithm};
 use penstock_objects::vocabulary::{
-    AivenKeys, EngineKeys, PatienceKeys, TimestampSource, check_pair, check_part,
+    AivenKeys, EngineKeys, PatienceKeys, TimestampSource, check_pair, check_part, check_role,
+    session_name,
 };
 
-use crate::credentials::{Provider, credentials};
+use crate::credentials::{Provider, check_provider, credentials};
 
 config! {
     /// Writes records as files into Amazon S3, each record once, in the words of Aiven's connector. Without
@@ -31,6 +34,16 @@ config! {
         "aws.session.token" => session_token: Option<Secret>,
         /// Accepted for Kafka Connect where it is one of the AWS SDK's: all of these are one chain here.
         "aws.credentials.provider" => provider: Option<Provider>,
+        /// A role to assume before the bucket is entered, with the keys above or what stands for them.
+        "aws.sts.role.arn" => role: Option<String>,
+        /// What the owner of the role asks for.
+        "aws.sts.role.external.id" => role_external_id: Option<String>,
+        /// Name of the session, which the owner of the role sees; `penstock` without one.
+        "aws.sts.role.session.name" => role_session: Option<String>,
+        /// Seconds that a session lasts, from 900 to 43200; it is renewed in time.
+        "aws.sts.role.session.duration" => role_seconds: u32 = "3600",
+        /// Address of the security token service, where it is not that of AWS in the bucket's region.
+        "aws.sts.config.endpoint" => role_endpoint: Option<String>,
         /// Size of the parts of large uploads. A file that is smaller is one put.
         "aws.s3.part.size.bytes" => part_size: ByteSize = "5242880",
         /// How S3 encrypts what it keeps.
@@ -45,9 +58,6 @@ config! {
         ignored {
             "aws.s3.backoff." => "requests are tried again in place, then the worker tries again",
             "aws.s3.bucket.check" => "the bucket is always looked at before the first record",
-        };
-        refused {
-            "aws.sts." => "no role is assumed; use a web identity (AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN) or keys",
         };
         renamed {
             "aws.s3.prefix" => "file.name.prefix",
@@ -65,6 +75,27 @@ config! {
 
 fn check(config: &AivenS3Config) -> Vec<(&'static str, String)> {
     let mut problems = check_pair(config.key_id.as_ref(), config.key_secret.as_ref());
+    let role = ("aws.sts.role.arn", config.role.is_some());
+    problems.extend(check_role(
+        role,
+        &[
+            (
+                "aws.sts.role.external.id",
+                config.role_external_id.is_some(),
+            ),
+            ("aws.sts.role.session.name", config.role_session.is_some()),
+            ("aws.sts.config.endpoint", config.role_endpoint.is_some()),
+        ],
+    ));
+    problems.extend(check_provider(
+        "aws.credentials.provider",
+        config.provider.as_ref(),
+        role,
+    ));
+    if !(900..=43_200).contains(&config.role_seconds) {
+        let message = "must be from 900 to 43200 (15 minutes to 12 hours)".to_owned();
+        problems.push(("aws.sts.role.session.duration", message));
+    }
     if let Err(message) = check_part(config.part_size) {
         problems.push(("aws.s3.part.size.bytes", message));
     }
@@ -86,6 +117,13 @@ impl AivenS3Config {
                 self.session_token.as_ref(),
                 self.provider.as_ref(),
             ),
+            role: self.role.as_ref().map(|arn| Role {
+                arn: arn.clone(),
+                session: session_name(self.role_session.as_ref()),
+                external_id: self.role_external_id.clone(),
+                duration: Duration::from_secs(self.role_seconds.into()),
+                endpoint: self.role_endpoint.clone(),
+            }),
             encryption: self.sse.map(|sse| S3Encryption::Aws(sse, None)),
             proxy: Proxy::default(),
             timeout: self.patience.timeout.0,

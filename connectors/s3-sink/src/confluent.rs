@@ -4,12 +4,13 @@ use penstock_connect::config::{ByteSize, Secret};
 use penstock_connect::{Error, choice, config};
 use penstock_files::Compression;
 use penstock_objects::Plan;
-use penstock_objects::store::{Proxy, S3, S3Encryption, SseAlgorithm};
+use penstock_objects::store::{Proxy, Role, S3, S3Encryption, SseAlgorithm};
 use penstock_objects::vocabulary::{
-    ConfluentKeys, EngineKeys, PatienceKeys, check_pair, check_part,
+    ConfluentKeys, EngineKeys, PatienceKeys, SESSION, check_pair, check_part, check_role,
+    session_name,
 };
 
-use crate::credentials::{Provider, credentials};
+use crate::credentials::{Provider, check_provider, credentials};
 
 choice! {
     /// How files of JSON and raw bytes are compressed.
@@ -43,6 +44,12 @@ config! {
         "aws.session.token" => session_token: Option<Secret>,
         /// Accepted for Kafka Connect where it is one of the AWS SDK's: all of these are one chain here.
         "s3.credentials.provider.class" => provider: Option<Provider>,
+        /// A role to assume before the bucket is entered, with the keys above or what stands for them. Its keys come from the security token service of AWS in the bucket's region, or from the one that `AWS_ENDPOINT_URL_STS` names.
+        "s3.credentials.provider.sts.role.arn" => role: Option<String>,
+        /// What the owner of the role asks for.
+        "s3.credentials.provider.sts.role.external.id" => role_external_id: Option<String>,
+        /// Name of the session, which the owner of the role sees; `penstock` without one.
+        "s3.credentials.provider.sts.role.session.name" => role_session: Option<String>,
         /// Size of the parts of large uploads. A file that is smaller is one put.
         "s3.part.size" => part_size: ByteSize = "5mb",
         /// How files of JSON and raw bytes are compressed.
@@ -77,14 +84,16 @@ config! {
             "s3.object.behavior.on.tagging.error" => "objects are not tagged",
         };
         refused {
-            "s3.acl.canned" => "objects get no ACL; let the bucket own its objects (Object Ownership: bucket owner enforced)",
+            "s3.acl.canned" => "objects get no ACL; let the bucket own its objects (Object Ownership: bucket owner enforced), or assume a role of its account (s3.credentials.provider.sts.role.arn)",
             "s3.object.tagging.key.value.pairs" => "objects are not tagged; notify.topic tells of each of them",
             "s3.sse.key" => "write s3.sse.customer.key",
-            "s3.credentials.provider.sts." => "no role is assumed; use a web identity (AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN) or keys",
+            "s3.credentials.provider.sts.base." => "one role is assumed, not one for another; let the worker have the first by itself (a web identity, the machine's role) or by keys",
         };
         renamed {
             "s3.credentials.provider.access_key_id" => "aws.access.key.id",
             "s3.credentials.provider.secret_access_key" => "aws.secret.access.key",
+            "s3.credentials.provider.sts.aws.access.key.id" => "aws.access.key.id",
+            "s3.credentials.provider.sts.aws.secret.key.id" => "aws.secret.access.key",
         }
     }
 }
@@ -92,6 +101,28 @@ config! {
 fn check(config: &ConfluentS3Config) -> Vec<(&'static str, String)> {
     let mut problems = check_pair(config.key_id.as_ref(), config.key_secret.as_ref());
     problems.extend(config.storage.check_with(&config.engine));
+    let role = (
+        "s3.credentials.provider.sts.role.arn",
+        config.role.is_some(),
+    );
+    problems.extend(check_role(
+        role,
+        &[
+            (
+                "s3.credentials.provider.sts.role.external.id",
+                config.role_external_id.is_some(),
+            ),
+            (
+                "s3.credentials.provider.sts.role.session.name",
+                config.role_session.is_some(),
+            ),
+        ],
+    ));
+    problems.extend(check_provider(
+        "s3.credentials.provider.class",
+        config.provider.as_ref(),
+        role,
+    ));
     if let Err(message) = check_part(config.part_size) {
         problems.push(("s3.part.size", message));
     }
@@ -137,6 +168,13 @@ impl ConfluentS3Config {
                 self.session_token.as_ref(),
                 self.provider.as_ref(),
             ),
+            role: self.role.as_ref().map(|arn| Role {
+                arn: arn.clone(),
+                session: session_name(self.role_session.as_ref()),
+                external_id: self.role_external_id.clone(),
+                duration: SESSION,
+                endpoint: None,
+            }),
             encryption,
             proxy: Proxy {
                 url: self.proxy_url.clone(),

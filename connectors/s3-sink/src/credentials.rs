@@ -9,6 +9,8 @@ use penstock_objects::store::S3Credentials;
 pub enum Provider {
     /// What the machine has.
     Environment,
+    /// A role, which other keys name.
+    Role,
     /// Nobody: requests are not signed.
     Anonymous,
 }
@@ -27,6 +29,9 @@ impl ConfigValue for Provider {
             | "ContainerCredentialsProvider"
             | "EC2ContainerCredentialsProviderWrapper"
             | "InstanceProfileCredentialsProvider" => Ok(Self::Environment),
+            "AwsAssumeRoleCredentialsProvider"
+            | "STSAssumeRoleSessionCredentialsProvider"
+            | "StsAssumeRoleCredentialsProvider" => Ok(Self::Role),
             // The keys that stand beside it are the credentials.
             "AivenAWSCredentialsProvider" => Ok(Self::Environment),
             "AnonymousAWSCredentials" | "AnonymousCredentialsProvider" => Ok(Self::Anonymous),
@@ -35,6 +40,22 @@ impl ConfigValue for Provider {
                  (environment, web identity, profile, container, machine)"
             )),
         }
+    }
+}
+
+/// What is wrong with a provider, by the key that names it, where `role` names a role or does not.
+pub(crate) fn check_provider(
+    key: &'static str,
+    provider: Option<&Provider>,
+    (role, given): (&'static str, bool),
+) -> Option<(&'static str, String)> {
+    match provider? {
+        Provider::Role if !given => Some((role, format!("is required with {key}"))),
+        Provider::Anonymous if given => Some((
+            key,
+            format!("names nobody, who can assume no role ({role})"),
+        )),
+        _ => None,
     }
 }
 

@@ -146,9 +146,12 @@ fn what_cannot_run_is_said_at_its_line() {
              file.compression.type",
         ),
         (
-            "aws.sts.role.arn=arn:x",
-            "s3.properties:2: aws.sts.role.arn: is not supported: no role is assumed; use a web identity \
-             (AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN) or keys",
+            "aws.sts.role.external.id=x",
+            "s3.properties:2: aws.sts.role.external.id: means nothing without aws.sts.role.arn",
+        ),
+        (
+            "aws.sts.role.arn=arn:x\naws.sts.role.session.duration=60",
+            "s3.properties:3: aws.sts.role.session.duration: must be from 900 to 43200 (15 minutes to 12 hours)",
         ),
         (
             "aws_s3_prefix=/x",

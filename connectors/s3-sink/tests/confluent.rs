@@ -370,7 +370,8 @@ fn what_cannot_run_is_said_at_its_line() {
         (
             "flush.size=1\ns3.acl.canned=bucket-owner-full-control",
             "s3.properties:4: s3.acl.canned: is not supported: objects get no ACL; let the bucket own its \
-             objects (Object Ownership: bucket owner enforced)",
+             objects (Object Ownership: bucket owner enforced), or assume a role of its account \
+             (s3.credentials.provider.sts.role.arn)",
         ),
         (
             "flush.size=1\ns3.object.tagging=true",
@@ -384,9 +385,25 @@ fn what_cannot_run_is_said_at_its_line() {
              container, machine)",
         ),
         (
-            "flush.size=1\ns3.credentials.provider.sts.role.arn=arn:x",
-            "s3.properties:4: s3.credentials.provider.sts.role.arn: is not supported: no role is assumed; \
-             use a web identity (AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN) or keys",
+            "flush.size=1\ns3.credentials.provider.class=io.confluent.connect.s3.auth.AwsAssumeRoleCredentialsProvider",
+            "s3.properties: s3.credentials.provider.sts.role.arn: is required with s3.credentials.provider.class",
+        ),
+        (
+            "flush.size=1\ns3.credentials.provider.class=com.amazonaws.auth.AnonymousAWSCredentials\n\
+             s3.credentials.provider.sts.role.arn=arn:x",
+            "s3.properties:4: s3.credentials.provider.class: names nobody, who can assume no role \
+             (s3.credentials.provider.sts.role.arn)",
+        ),
+        (
+            "flush.size=1\ns3.credentials.provider.sts.role.session.name=x",
+            "s3.properties:4: s3.credentials.provider.sts.role.session.name: means nothing without \
+             s3.credentials.provider.sts.role.arn",
+        ),
+        (
+            "flush.size=1\ns3.credentials.provider.sts.base.role.arn=arn:x",
+            "s3.properties:4: s3.credentials.provider.sts.base.role.arn: is not supported: one role is assumed, \
+             not one for another; let the worker have the first by itself (a web identity, the machine's role) \
+             or by keys",
         ),
         (
             "flush.size=1\nflush.sizes=1",
@@ -410,6 +427,23 @@ fn keys_for_aiven_s_provider_are_taken() {
 }
 
 #[test]
+fn keys_for_a_provider_that_assumes_a_role_are_taken() {
+    let config = read(
+        "flush.size=1\ns3.credentials.provider.class=io.confluent.connect.s3.auth.AwsAssumeRoleCredentialsProvider\n\
+         s3.credentials.provider.sts.role.arn=arn:aws:iam::123456789012:role/lake-writer\n\
+         s3.credentials.provider.sts.role.external.id=lake\n\
+         s3.credentials.provider.sts.aws.access.key.id=AKIA\n\
+         s3.credentials.provider.sts.aws.secret.key.id=hunter2\n",
+    )
+    .unwrap();
+    assert_eq!(config.key_id.as_deref(), Some("AKIA"));
+    assert_eq!(config.key_secret.as_ref().unwrap().reveal(), "hunter2");
+    let arn = "arn:aws:iam::123456789012:role/lake-writer";
+    assert_eq!(config.role.as_deref(), Some(arn));
+    assert!(config.plan().is_ok());
+}
+
+#[test]
 fn secrets_stay_hidden() {
     let config =
         read("flush.size=1\naws.access.key.id=AKIA\naws.secret.access.key=hunter2\n").unwrap();
@@ -426,7 +460,8 @@ fn secrets_stay_hidden() {
             "aws.session.token",
             "s3.sse.customer.key",
             "s3.proxy.password",
-            "s3.credentials.provider.secret_access_key"
+            "s3.credentials.provider.secret_access_key",
+            "s3.credentials.provider.sts.aws.secret.key.id"
         ]
     );
 }

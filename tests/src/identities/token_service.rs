@@ -1,12 +1,14 @@
 //! A security token service that passes on what that of a store gives, and has it run out soon:
-//! <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html>.
+//! <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html>,
+//! <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::State as Shared;
-use axum::http::{StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use chrono::{SecondsFormat, Utc};
 use reqwest::Url;
 
@@ -28,6 +30,7 @@ struct State {
     server: String,
     given: Given,
     shown: Mutex<Vec<String>>,
+    roles: Mutex<Vec<String>>,
     http: reqwest::Client,
 }
 
@@ -41,6 +44,7 @@ impl TokenService {
             server: bucket.endpoint().to_owned(),
             given: Given::lasting(lifetime),
             shown: Mutex::default(),
+            roles: Mutex::default(),
             http: reqwest::Client::new(),
         });
         let router = Router::new().fallback(exchange).with_state(state.clone());
@@ -69,17 +73,41 @@ impl TokenService {
         let shown = self.state.shown.lock();
         shown.expect("no holder of this lock panics").clone()
     }
+
+    /// What was asked of it with a user's keys, as forms, in their order.
+    ///
+    /// # Panics
+    /// When a request has panicked.
+    #[must_use]
+    pub fn roles(&self) -> Vec<String> {
+        let roles = self.state.roles.lock();
+        roles.expect("no holder of this lock panics").clone()
+    }
 }
 
-/// Exchanges a token for keys.
-async fn exchange(Shared(state): Shared<Arc<State>>, request: Uri) -> (StatusCode, String) {
+/// Exchanges a token, or a user's signature, for keys.
+async fn exchange(
+    Shared(state): Shared<Arc<State>>,
+    request: Uri,
+    headers: HeaderMap,
+    form: Bytes,
+) -> (StatusCode, String) {
     let mut url = Url::parse(&state.server).expect("the store's address");
     url.set_query(request.query());
     let token = url.query_pairs().find(|(key, _)| key == "WebIdentityToken");
-    let token = token.map_or(String::new(), |(_, token)| token.into_owned());
-    let shown = state.shown.lock();
-    shown.expect("no holder of this lock panics").push(token);
-    let answer = state.http.post(url).body("").send().await;
+    let (book, shown, headers) = match token {
+        Some((_, token)) => (&state.shown, token.into_owned(), HeaderMap::new()),
+        // The signature holds for the address that was asked, which stands in the headers.
+        None => (
+            &state.roles,
+            String::from_utf8_lossy(&form).into_owned(),
+            headers,
+        ),
+    };
+    let book = book.lock();
+    book.expect("no holder of this lock panics").push(shown);
+    let answer = state.http.post(url).headers(headers).body(form);
+    let answer = answer.send().await;
     let answer = answer.expect("the store's token service answers");
     let status = answer.status();
     let text = answer.text().await.expect("the answer is text");

@@ -364,6 +364,180 @@ async fn keys_of_the_containers_role_are_renewed_in_time() {
     .await;
 }
 
+const CONVERTER: &str = "io.confluent.connect.avro.AvroConverter";
+
+/// The page's connector that assumes a role, and the same in the words of others, each into a folder by
+/// its name. `user` has the keys that are exchanged.
+fn assume_in_all_words(
+    deployment: &Deployment,
+    (bucket, endpoint): (&Bucket, &str),
+    service: &str,
+    user: &[(&str, &str)],
+) {
+    let file = guide::connector(deployment, "lake-role");
+    for (key, value) in [
+        ("url", &*format!("{}/lake-role", bucket.url())),
+        ("endpoint", endpoint),
+        ("aws.region", Minio::REGION),
+        ("aws.sts.endpoint", service),
+        ("aws.access.key.id", user[0].1),
+        ("aws.secret.access.key", user[1].1),
+        ("value.converter", CONVERTER),
+        ("rotate.records", "10"),
+        ("rotate.idle.ms", "1000"),
+    ] {
+        deployment.set(&file, key, value);
+    }
+    let name = bucket.name();
+    // What is exchanged is in the environment, and so is the address of the service.
+    let confluent = format!(
+        "connector.class=io.confluent.connect.s3.S3SinkConnector\n\
+         storage.class=io.confluent.connect.s3.storage.S3Storage\n\
+         s3.bucket.name={name}\ns3.region={}\nstore.url={endpoint}\ntopics.dir=confluent\n\
+         format.class=io.confluent.connect.s3.format.json.JsonFormat\nflush.size=10\n\
+         s3.credentials.provider.class=io.confluent.connect.s3.auth.AwsAssumeRoleCredentialsProvider\n\
+         s3.credentials.provider.sts.role.arn=arn:aws:iam::123456789012:role/confluent\n\
+         s3.credentials.provider.sts.role.session.name=a-session\n\
+         s3.credentials.provider.sts.role.external.id=a+b",
+        Minio::REGION
+    );
+    let aiven = format!(
+        "connector.class=io.aiven.kafka.connect.s3.AivenKafkaConnectS3SinkConnector\n\
+         aws.s3.bucket.name={name}\naws.s3.region={}\naws.s3.endpoint={endpoint}\n\
+         file.name.prefix=aiven/\nfile.compression.type=none\nfile.max.records=10\n\
+         format.output.type=jsonl\nformat.output.envelope=false\n\
+         aws.sts.role.arn=arn:aws:iam::123456789012:role/aiven\naws.sts.role.session.duration=900\n\
+         aws.sts.config.endpoint={service}",
+        Minio::REGION
+    );
+    for (name, keys) in [("confluent", confluent), ("aiven", aiven)] {
+        let text = format!(
+            "name={name}\ntopics=demo-2\nvalue.converter={CONVERTER}\nrotate.idle.ms=1000\n{keys}\n"
+        );
+        deployment.write(&format!("{name}.properties"), &text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_role_is_assumed_in_everybody_s_words_and_its_keys_are_renewed_in_time() {
+    let bucket = Bucket::s3().await;
+    let service = TokenService::before(&bucket, SHORT).await;
+    // It lets in the role, and not the user.
+    let guard = FaultProxy::guarded(bucket.endpoint(), service.given().guard()).await;
+    let estate = Estate::embedded();
+    let deployment = deploy(&estate);
+    let user = bucket.credentials();
+    let url = service.url();
+    assume_in_all_words(&deployment, (&bucket, guard.url()), &url, &user);
+    let mut variables = user.clone();
+    variables.push(("AWS_ENDPOINT_URL_STS", &url));
+    let worker = deployment.start_with(&variables).await;
+    let sent = send(&deployment, 0..200, SHORT * 2 / 200).await;
+    for folder in ["lake-role", "confluent", "aiven"] {
+        every_event_once(&bucket, folder, Reader::JsonLines, &sent).await;
+    }
+    let roles = service.roles();
+    for asked in [
+        "RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Flake-writer&RoleSessionName=penstock&\
+         DurationSeconds=3600&ExternalId=penstock-at-example",
+        "RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fconfluent&RoleSessionName=a-session&\
+         DurationSeconds=3600&ExternalId=a%2Bb",
+        "RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Faiven&RoleSessionName=penstock&DurationSeconds=900",
+    ] {
+        let asked = format!("Action=AssumeRole&Version=2011-06-15&{asked}");
+        let times = roles.iter().filter(|form| **form == asked).count();
+        assert!(times >= 2, "{asked}: {roles:?}");
+    }
+    assert!(worker.stop().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_role_that_a_profile_names_is_assumed_with_the_keys_of_another() {
+    let bucket = Bucket::s3().await;
+    let service = TokenService::before(&bucket, SHORT * 10).await;
+    let guard = FaultProxy::guarded(bucket.endpoint(), service.given().guard()).await;
+    let estate = Estate::embedded();
+    let deployment = deploy(&estate);
+    let user = bucket.credentials();
+    let keys = format!(
+        "[user]\naws_access_key_id={}\naws_secret_access_key={}\n",
+        user[0].1, user[1].1
+    );
+    let credentials = write(&deployment, "credentials", &keys);
+    let config = write(
+        &deployment,
+        "config",
+        "[profile lake]\nregion=us-east-1\nrole_arn=arn:aws:iam::123456789012:role/lake-writer\n\
+         source_profile=user\nrole_session_name=a-session\n",
+    );
+    let keys = format!("{ROTATION}\nendpoint={}", guard.url());
+    export_with(&deployment, &bucket, "lines", &keys);
+    let url = service.url();
+    let mut variables = guide::variables(
+        "a profile",
+        &[
+            ("AWS_PROFILE", "lake"),
+            ("AWS_SHARED_CREDENTIALS_FILE", &credentials),
+            ("AWS_CONFIG_FILE", &config),
+        ],
+    );
+    variables.push(("AWS_ENDPOINT_URL_STS", &url));
+    run(&deployment, &bucket, &variables, Duration::ZERO).await;
+    let asked = "Action=AssumeRole&Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Flake-writer&\
+                 RoleSessionName=a-session&DurationSeconds=3600";
+    assert!(service.roles().iter().all(|form| form == asked));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_role_that_cannot_be_assumed_is_told_before_the_first_record_with_who_asked() {
+    let bucket = Bucket::s3().await;
+    let estate = Estate::embedded();
+    let deployment = deploy(&estate);
+    let user = bucket.credentials();
+    let arn = "arn:aws:iam::123456789012:role/lake-writer";
+    let gateway = format!("{}/nothing", deployment.rest());
+    for (name, service, secret) in [
+        ("stranger", bucket.endpoint(), "not-the-secret"),
+        ("away", "http://127.0.0.1:1", user[1].1),
+        ("strange", &*gateway, user[1].1),
+    ] {
+        let keys = format!(
+            "{REGION}\nendpoint={}\naws.access.key.id={}\naws.secret.access.key={secret}\n\
+             aws.role.arn={arn}\naws.sts.endpoint={service}",
+            bucket.endpoint(),
+            user[0].1,
+        );
+        export_with(&deployment, &bucket, name, &keys);
+    }
+    let worker = deployment.start().await;
+    let cannot = format!("{} cannot be written: ", bucket.url());
+    for (name, expected) in [
+        (
+            "stranger",
+            format!("the token service does not take aws.access.key.id for {arn}: "),
+        ),
+        (
+            "away",
+            format!(
+                "there are no keys of aws.access.key.id for {arn}: the token service http://127.0.0.1:1 does not \
+                 answer ("
+            ),
+        ),
+        (
+            "strange",
+            format!(
+                "there are no keys of aws.access.key.id for {arn}: {gateway} does not answer as a token service does: \
+                 status 415 Unsupported Media Type"
+            ),
+        ),
+    ] {
+        let said = trouble(&deployment, name).await;
+        assert!(said.starts_with(&format!("{cannot}{expected}")), "{said}");
+    }
+    assert!(!worker.output().contains("not-the-secret"));
+    assert!(worker.stop().success());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_environment_that_says_half_is_told_what_is_missing() {
     let bucket = Bucket::s3().await;

@@ -6,6 +6,8 @@ use object_store::Error as StoreError;
 use object_store::client::{HttpError, HttpErrorKind};
 use penstock_connect::{Error, Retry};
 
+use super::role::RoleError;
+
 const ANOTHER_REGION: &str = "the bucket is in another region; correct the region";
 const NO_BUCKET: &str = "there is no such bucket; make it, or correct its name";
 const NO_ANSWER: &str = "no answer came in the time of store.timeout.ms";
@@ -106,6 +108,12 @@ pub(super) fn explain(name: &str, origin: &str, what: &str, error: StoreError) -
         return Error::backoff(format!(
             "{name} {what}: the token service does not take {origin}: {} [{code}]",
             first_line(reason)
+        ));
+    }
+    let role = causes(&error).find_map(|cause| cause.downcast_ref::<RoleError>());
+    if let Some(reason) = role {
+        return Error::backoff(format!(
+            "{name} {what}: there are no keys of {origin}: {reason}"
         ));
     }
     let known = CODES

@@ -6,7 +6,8 @@ use std::env;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use penstock_connect::Error;
 
-use super::profile::Profile;
+use super::profile::{Profile, Source};
+use super::role::Role;
 
 /// The first that was found.
 pub(super) struct Identity {
@@ -16,6 +17,8 @@ pub(super) struct Identity {
     pub(super) origin: String,
     /// The region that a profile names, whoever writes.
     pub(super) region: Option<String>,
+    /// The role that a profile names, which it is exchanged for.
+    pub(super) role: Option<Role>,
 }
 
 impl Identity {
@@ -35,6 +38,7 @@ pub(super) fn find() -> Result<Identity, Error> {
             builder,
             origin: origin.to_owned(),
             region: None,
+            role: None,
         })
     };
     if variable("AWS_ACCESS_KEY_ID").is_some() {
@@ -45,36 +49,50 @@ pub(super) fn find() -> Result<Identity, Error> {
             .ok_or_else(|| missing("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN"))?;
         return found(web_identity(), &format!("the web identity for {role}"));
     }
-    let mut region = None;
     if let Some(profile) = Profile::find()? {
-        region = profile.region().map(str::to_owned);
-        let origin = format!("the AWS profile {}", profile.name());
-        if let Some(provider) = profile.provider()? {
-            return Ok(Identity {
-                builder: environment().with_credentials(provider),
-                origin,
-                region,
-            });
-        }
+        let region = profile.region().map(str::to_owned);
+        let (role, source) = match profile.role()? {
+            Some((role, source)) => (Some(role), source),
+            None => (None, Source::Profile(profile)),
+        };
+        let keys = match source {
+            Source::Profile(profile) => {
+                let origin = format!("the AWS profile {}", profile.name());
+                let provider = profile.provider()?;
+                provider.map(|provider| (environment().with_credentials(provider), origin))
+            }
+            Source::Machine => None,
+        };
+        let (builder, origin) = match keys {
+            Some(keys) => keys,
+            None => of_the_machine()?,
+        };
+        return Ok(Identity {
+            builder,
+            origin,
+            region,
+            role,
+        });
     }
-    let (builder, origin) = role()?;
+    let (builder, origin) = of_the_machine()?;
     Ok(Identity {
         builder,
-        origin: origin.to_owned(),
-        region,
+        origin,
+        region: None,
+        role: None,
     })
 }
 
 /// The role of the container, or else of the machine.
-fn role() -> Result<(AmazonS3Builder, &'static str), Error> {
+fn of_the_machine() -> Result<(AmazonS3Builder, String), Error> {
     const FULL: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
     const TOKEN: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
     if variable("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI").is_some() {
-        return Ok((environment(), "the container's role"));
+        return Ok((environment(), "the container's role".to_owned()));
     }
     if variable(FULL).is_some() {
         return match variable(TOKEN) {
-            Some(_) => Ok((environment(), "the container's role")),
+            Some(_) => Ok((environment(), "the container's role".to_owned())),
             None => Err(missing(FULL, TOKEN)),
         };
     }
@@ -89,7 +107,7 @@ fn role() -> Result<(AmazonS3Builder, &'static str), Error> {
         Some(url) => environment().with_metadata_endpoint(url.trim_end_matches('/')),
         None => environment(),
     };
-    Ok((builder, "the machine's role"))
+    Ok((builder, "the machine's role".to_owned()))
 }
 
 /// A web identity is exchanged for keys at the security token service: that of AWS, or the one whose

@@ -7,6 +7,7 @@ mod failure;
 mod gcs;
 mod identity;
 mod profile;
+mod role;
 mod s3;
 
 use std::fmt;
@@ -23,6 +24,7 @@ use penstock_connect::Error;
 pub use azure::{Azure, AzureCredentials, ConnectionString};
 pub use client::Proxy;
 pub use gcs::{Gcs, GcsCredentials};
+pub use role::Role;
 pub use s3::{S3, S3Credentials, S3Encryption, SseAlgorithm};
 
 /// How long a store that was not told otherwise is waited for before somebody is told.

@@ -11,17 +11,26 @@ use object_store::CredentialProvider;
 use object_store::aws::{AwsCredential, AwsCredentialProvider};
 use penstock_connect::Error;
 
+use super::role::Role;
+
 /// How long keys are used before the files are read again: tools that hand out temporary keys write
 /// them there.
 const FRESH: Duration = Duration::from_secs(10);
 
+/// How long a session in a role lasts where a profile does not say it.
+const SESSION: Duration = Duration::from_secs(3600);
+
 /// Where a profile says that its keys come from, if it has none itself.
-const OTHER_SOURCES: &[&str] = &[
-    "role_arn",
-    "sso_session",
-    "sso_start_url",
-    "credential_process",
-];
+const OTHER_SOURCES: &[&str] = &["sso_session", "sso_start_url", "credential_process"];
+
+/// Who assumes the role of a profile.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// Who has the keys of this profile.
+    Profile(Profile),
+    /// The container, or the machine.
+    Machine,
+}
 
 /// A profile, with keys or without.
 #[derive(Debug)]
@@ -88,6 +97,63 @@ impl Profile {
     /// The region that it names.
     pub(super) fn region(&self) -> Option<&str> {
         self.region.as_deref()
+    }
+
+    /// The role that it names, and who assumes it.
+    pub(super) fn role(&self) -> Result<Option<(Role, Source)>, Error> {
+        let own = read(&self.credentials)?;
+        let shared = read(&self.config)?;
+        let sections = [
+            own.section(Some(self.name.as_str())),
+            section_of_config(&shared, &self.name),
+        ];
+        let get = |key: &str| {
+            sections
+                .iter()
+                .flatten()
+                .find_map(|section| section.get(key))
+        };
+        let Some(arn) = get("role_arn") else {
+            return Ok(None);
+        };
+        let wrong = |what: &str| {
+            let name = &self.name;
+            Error::never(format!("the AWS profile {name} names a role {what}"))
+        };
+        if get("mfa_serial").is_some() {
+            return Err(wrong(
+                "with mfa_serial, and nobody is there to type a code: let the AWS command line export temporary keys \
+                 (aws configure export-credentials)",
+            ));
+        }
+        let seconds = get("duration_seconds").map(str::parse).transpose();
+        let seconds = seconds.map_err(|_| wrong("with duration_seconds that is no number"))?;
+        let role = Role {
+            arn: arn.to_owned(),
+            session: get("role_session_name").unwrap_or("penstock").to_owned(),
+            external_id: get("external_id").map(str::to_owned),
+            duration: seconds.map_or(SESSION, Duration::from_secs),
+            endpoint: None,
+        };
+        let source = match (get("source_profile"), get("credential_source")) {
+            (Some(source), _) => {
+                let profile = Self::load(
+                    source.to_owned(),
+                    self.credentials.clone(),
+                    self.config.clone(),
+                )?;
+                Source::Profile(profile.ok_or_else(|| {
+                    wrong(&format!("with source_profile={source}, which is not there"))
+                })?)
+            }
+            (None, Some("Ec2InstanceMetadata" | "EcsContainer")) => Source::Machine,
+            (None, _) => {
+                return Err(wrong(
+                    "without source_profile, or credential_source=Ec2InstanceMetadata or EcsContainer",
+                ));
+            }
+        };
+        Ok(Some((role, source)))
     }
 
     /// Its keys, which are read again from time to time. `None` for one that only has settings, such as a
@@ -200,7 +266,12 @@ mod tests {
         aws_secret_access_key=secret\naws_session_token=token\\with=all#of;it\n[half]\n\
         aws_access_key_id=AKIAHALF\n[empty]\n";
     const CONFIG: &str = "[default]\nregion = eu-west-1\ns3 =\n  max_concurrent_requests = 20\n\
-        [profile temporary]\nregion=eu-north-1\n[profile sso]\nsso_session = corp\nregion=us-east-1\n";
+        [profile temporary]\nregion=eu-north-1\n[profile sso]\nsso_session = corp\nregion=us-east-1\n\
+        [profile role]\nrole_arn=arn:x\nsource_profile=default\nexternal_id=lake\nduration_seconds=900\n\
+        [profile machine]\nrole_arn=arn:y\nrole_session_name=me\ncredential_source=EcsContainer\n\
+        [profile nowhere]\nrole_arn=arn:z\nsource_profile=nobody\n\
+        [profile alone]\nrole_arn=arn:z\n\
+        [profile typed]\nrole_arn=arn:z\nsource_profile=default\nmfa_serial=arn:m\n";
 
     fn profile(name: &str) -> Result<Option<Profile>, Error> {
         // Kept until the process ends: profiles read their files again.
@@ -250,6 +321,53 @@ mod tests {
             ),
         ] {
             let error = profile(name).unwrap().unwrap().keys().unwrap_err();
+            assert_eq!(error.message, message);
+        }
+    }
+
+    #[test]
+    fn a_profile_names_a_role_and_who_assumes_it() {
+        assert!(
+            profile("default")
+                .unwrap()
+                .unwrap()
+                .role()
+                .unwrap()
+                .is_none()
+        );
+        let (role, source) = profile("role").unwrap().unwrap().role().unwrap().unwrap();
+        assert_eq!(
+            (role.arn.as_str(), role.session.as_str()),
+            ("arn:x", "penstock")
+        );
+        assert_eq!(role.external_id.as_deref(), Some("lake"));
+        assert_eq!(role.duration, Duration::from_secs(900));
+        assert!(matches!(source, Source::Profile(profile) if profile.name() == "default"));
+        let (role, source) = profile("machine")
+            .unwrap()
+            .unwrap()
+            .role()
+            .unwrap()
+            .unwrap();
+        assert_eq!((role.arn.as_str(), role.session.as_str()), ("arn:y", "me"));
+        assert!(matches!(source, Source::Machine));
+        for (name, message) in [
+            (
+                "nowhere",
+                "the AWS profile nowhere names a role with source_profile=nobody, which is not there",
+            ),
+            (
+                "alone",
+                "the AWS profile alone names a role without source_profile, or \
+                 credential_source=Ec2InstanceMetadata or EcsContainer",
+            ),
+            (
+                "typed",
+                "the AWS profile typed names a role with mfa_serial, and nobody is there to type a code: let the \
+                 AWS command line export temporary keys (aws configure export-credentials)",
+            ),
+        ] {
+            let error = profile(name).unwrap().unwrap().role().unwrap_err();
             assert_eq!(error.message, message);
         }
     }

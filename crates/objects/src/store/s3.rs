@@ -8,6 +8,7 @@ use penstock_connect::{Error, choice};
 
 use super::client::{self, Proxy};
 use super::identity::{self, Identity, variable};
+use super::role::Role;
 use super::{Store, refused};
 
 /// Where a bucket is and who may write to it.
@@ -27,6 +28,8 @@ pub struct S3 {
     pub path_style: Option<bool>,
     /// Who writes.
     pub credentials: S3Credentials,
+    /// The role that whoever writes assumes before.
+    pub role: Option<Role>,
     /// How the store encrypts what it keeps.
     pub encryption: Option<S3Encryption>,
     /// The way to it.
@@ -87,8 +90,9 @@ impl S3 {
         let plain_http = identity.asks_in_plain_http();
         let Identity {
             builder,
-            origin,
+            mut origin,
             region: profile_region,
+            role: profile_role,
         } = identity;
         let region = self
             .region
@@ -96,6 +100,7 @@ impl S3 {
             .or_else(|| variable("AWS_REGION"))
             .or_else(|| variable("AWS_DEFAULT_REGION"))
             .or(profile_region);
+        let region = region.as_deref().unwrap_or(self.default_region);
         let endpoint = self
             .endpoint
             .clone()
@@ -105,7 +110,7 @@ impl S3 {
             || endpoint.as_deref().is_some_and(client::is_ip_address);
         let mut builder = builder
             .with_bucket_name(&self.bucket)
-            .with_region(region.as_deref().unwrap_or(self.default_region))
+            .with_region(region)
             .with_virtual_hosted_style_request(!path_style)
             .with_retry(client::retries(self.timeout))
             .with_client_options(client::options(
@@ -124,6 +129,16 @@ impl S3 {
         }
         if let Some(encryption) = &self.encryption {
             builder = encrypted(builder, encryption).map_err(|error| refused(&name, error))?;
+        }
+        for role in profile_role.iter().chain(&self.role) {
+            let who = builder.clone().build();
+            let who = who
+                .map_err(|error| refused(&name, error))?
+                .credentials()
+                .clone();
+            builder =
+                builder.with_credentials(role.provider(who, region, &self.proxy, self.timeout)?);
+            origin = format!("{origin} for {}", role.arn);
         }
         let store = builder.build().map_err(|error| refused(&name, error))?;
         Ok(Store::in_parts(store, name)
@@ -151,6 +166,7 @@ impl S3 {
             builder,
             origin: origin.to_owned(),
             region: None,
+            role: None,
         })
     }
 

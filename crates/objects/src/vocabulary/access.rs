@@ -1,13 +1,15 @@
 //! Who may enter a bucket, and the way to it, as `ObjectSink`, `BatchExporter` and `FileSource` say it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use penstock_connect::config::Secret;
 use penstock_connect::{Error, config};
 
 use super::patience::PatienceKeys;
 use crate::store::{
-    Azure, AzureCredentials, ConnectionString, Gcs, GcsCredentials, Proxy, S3, S3Credentials, Store,
+    Azure, AzureCredentials, ConnectionString, Gcs, GcsCredentials, Proxy, Role, S3, S3Credentials,
+    Store,
 };
 
 /// The stores that URLs name.
@@ -55,6 +57,14 @@ config! {
         "aws.secret.access.key" => aws_secret: Option<Secret>,
         /// The session token of temporary keys.
         "aws.session.token" => aws_token: Option<Secret>,
+        /// A role to assume before the bucket is entered, with the keys above or what stands for them: `arn:aws:iam::123456789012:role/lake-writer`.
+        "aws.role.arn" => role: Option<String>,
+        /// What the owner of the role asks for.
+        "aws.role.external.id" => role_external_id: Option<String>,
+        /// Name of the session, which the owner of the role sees; `penstock` without one.
+        "aws.role.session.name" => role_session: Option<String>,
+        /// Address of the security token service that gives the role's keys, where it is not that of AWS in the bucket's region.
+        "aws.sts.endpoint" => role_endpoint: Option<String>,
         /// File with the key of a service account for GCS, or one that `gcloud` wrote. Without credentials: the file of `GOOGLE_APPLICATION_CREDENTIALS`, gcloud's, the machine's account; none at all where `endpoint` is given.
         "gcs.credentials.path" => gcs_path: Option<PathBuf>,
         /// The key of a service account as JSON.
@@ -99,9 +109,16 @@ impl AccessKeys {
                         secret: secret.clone(),
                         token: self.aws_token.clone(),
                     },
-                    _ if anonymous => S3Credentials::Anonymous,
+                    _ if anonymous && self.role.is_none() => S3Credentials::Anonymous,
                     _ => S3Credentials::Environment,
                 },
+                role: self.role.as_ref().map(|arn| Role {
+                    arn: arn.clone(),
+                    session: session_name(self.role_session.as_ref()),
+                    external_id: self.role_external_id.clone(),
+                    duration: SESSION,
+                    endpoint: self.role_endpoint.clone(),
+                }),
                 encryption: None,
                 proxy,
                 timeout: self.patience.timeout.0,
@@ -163,6 +180,14 @@ impl AccessKeys {
     /// What does not go together, whatever the store.
     pub fn check(&self) -> Vec<(&'static str, String)> {
         let mut problems = check_pair(self.aws_id.as_ref(), self.aws_secret.as_ref());
+        problems.extend(check_role(
+            ("aws.role.arn", self.role.is_some()),
+            &[
+                ("aws.role.external.id", self.role_external_id.is_some()),
+                ("aws.role.session.name", self.role_session.is_some()),
+                ("aws.sts.endpoint", self.role_endpoint.is_some()),
+            ],
+        ));
         if self.gcs_path.is_some() && self.gcs_json.is_some() {
             problems.push((
                 "gcs.credentials.json",
@@ -189,6 +214,7 @@ impl AccessKeys {
                 self.aws_secret.is_some(),
             ),
             (Scheme::S3, "aws.session.token", self.aws_token.is_some()),
+            (Scheme::S3, "aws.role.arn", self.role.is_some()),
             (Scheme::Gcs, "gcs.credentials.path", self.gcs_path.is_some()),
             (Scheme::Gcs, "gcs.credentials.json", self.gcs_json.is_some()),
             (
@@ -226,6 +252,25 @@ impl AccessKeys {
         }
         problems
     }
+}
+
+/// How long a session in a role lasts where no key says it: as long as one may that begins in another.
+pub const SESSION: Duration = Duration::from_secs(3600);
+
+/// The name of a session in a role.
+pub fn session_name(given: Option<&String>) -> String {
+    given.cloned().unwrap_or_else(|| "penstock".to_owned())
+}
+
+/// What is said of a role, by key and whether it is given, means nothing without one.
+pub fn check_role(
+    (role, given): (&'static str, bool),
+    others: &[(&'static str, bool)],
+) -> Vec<(&'static str, String)> {
+    let meaningless = others.iter().filter(|(_, there)| *there && !given);
+    meaningless
+        .map(|(key, _)| (*key, format!("means nothing without {role}")))
+        .collect()
 }
 
 /// Half of AWS's key pair is a mistake.
