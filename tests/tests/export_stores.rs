@@ -119,6 +119,13 @@ async fn what_is_wrong_with_a_bucket_is_said_before_the_first_record() {
         region: Some("eu-west-9".to_owned()),
         ..s3(&lake)
     };
+    // As AWS answers whoever asks the wrong region: without an address to go to.
+    let redirecting = FaultProxy::to(lake.endpoint()).await;
+    redirecting.plan([Fault::refuse(301, "PermanentRedirect").always()]);
+    let redirected = S3 {
+        endpoint: Some(redirecting.url().to_owned()),
+        ..s3(&lake)
+    };
     let missing_ocean = Gcs {
         bucket: "no-such-ocean".to_owned(),
         ..gcs(&ocean)
@@ -145,6 +152,13 @@ async fn what_is_wrong_with_a_bucket_is_said_before_the_first_record() {
             &*format!(
                 "s3://{} cannot be written: the bucket is in another region; correct the region (it says \
                  us-east-1) [AuthorizationHeaderMalformed]",
+                lake.name()
+            ),
+        ),
+        (
+            redirected.store().unwrap(),
+            &*format!(
+                "s3://{} cannot be written: the bucket is in another region; correct the region",
                 lake.name()
             ),
         ),

@@ -13,6 +13,10 @@ const NO_BUCKET: &str = "there is no such bucket; make it, or correct its name";
 const NO_ANSWER: &str = "no answer came in the time of store.timeout.ms";
 const NO_CONTAINER: &str = "there is no such container; make it, or correct its name";
 
+/// What the library makes of a redirection without an address, as S3 answers for a bucket of another
+/// region.
+const BARE_REDIRECT: &str = "redirect without LOCATION";
+
 /// How a security token service answers when it refuses; a store's answer has no such frame.
 const TOKEN_SERVICE: &str = "<ErrorResponse";
 
@@ -128,6 +132,9 @@ pub(super) fn explain(name: &str, origin: &str, what: &str, error: StoreError) -
             message: format!("{name} {what}: {}{region} [{code}]", with_origin(advice)),
             source: None,
         };
+    }
+    if text.contains(BARE_REDIRECT) {
+        return Error::never(format!("{name} {what}: {ANOTHER_REGION}"));
     }
     if timed_out(&error) {
         return Error {
