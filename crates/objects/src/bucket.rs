@@ -255,12 +255,13 @@ impl Bucket {
         Ok(())
     }
 
-    /// Gives an upload up. One that is gone already is no error.
+    /// Gives an upload up. One that is gone already is no error. The name of a staged upload, which has
+    /// ended with its process, stands for the file that it has left.
     pub(crate) async fn abort(&self, path: &Path, session: &Session) -> Result<(), Error> {
         let aborted = match (session, self.0.multipart()) {
             (Session::Named(id), Some(store)) => store.abort_multipart(path, &id.to_string()).await,
             (Session::Staged(upload), _) => upload.lock().await.abort().await,
-            (Session::Named(_), None) => Ok(()),
+            (Session::Named(_), None) => return self.0.unstage(path).await,
         };
         match aborted {
             Ok(()) | Err(StoreError::NotFound { .. }) => Ok(()),

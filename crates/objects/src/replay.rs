@@ -73,7 +73,9 @@ pub(crate) async fn look(bucket: &Bucket, entries: &[Entry]) -> Result<Vec<Found
 async fn find(
     (bucket, index, file): (Bucket, usize, Announced),
 ) -> Result<(usize, Option<Arc<str>>), Error> {
-    let there = bucket.holds(&path(&file.name)?, &file.contents).await?;
+    let path = path(&file.name)?;
+    bucket.0.unstage(&path).await?;
+    let there = bucket.holds(&path, &file.contents).await?;
     Ok((index, there.then_some(file.name)))
 }
 

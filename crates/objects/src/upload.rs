@@ -15,12 +15,15 @@ use tokio::sync::Mutex;
 
 use crate::entry::Content;
 
+/// What the journal calls uploads that have no name of their own.
+const STAGED: &str = "staged";
+
 /// An upload in parts.
 #[derive(Clone)]
 pub(crate) enum Session {
     /// One that the store names and keeps.
     Named(Arc<str>),
-    /// One that ends with this process: a directory's staged file.
+    /// One that ends with this process: a directory's staged file. A kill leaves the file behind.
     Staged(Arc<Mutex<Box<dyn MultipartUpload>>>),
 }
 
@@ -166,12 +169,23 @@ impl Upload {
         }
     }
 
+    /// How the journal names the upload, for whoever gives it up after a kill.
+    pub(crate) fn pending(&self) -> Option<Arc<str>> {
+        match &self.state {
+            State::InParts { session, .. } | State::Appearing(Some(session)) => match session {
+                Session::Named(id) => Some(id.clone()),
+                Session::Staged(_) => Some(STAGED.into()),
+            },
+            _ => None,
+        }
+    }
+
     /// The journal has to name the upload before it can go on.
     pub(crate) fn is_unnoted(&self) -> bool {
         matches!(self.state, State::InParts { noted: false, .. })
     }
 
-    /// The journal names the upload, if it has an id.
+    /// The journal names the upload.
     pub(crate) fn note(&mut self) {
         if let State::InParts { noted, .. } = &mut self.state {
             *noted = true;
@@ -232,8 +246,8 @@ impl Upload {
     /// The upload in parts has begun.
     pub(crate) fn begun(&mut self, session: Session) {
         self.state = State::InParts {
-            noted: matches!(session, Session::Staged(_)),
             session,
+            noted: false,
             parts: Vec::new(),
             missing: 0,
         };

@@ -150,14 +150,14 @@ impl Uploads {
         self.stirred.push(id);
     }
 
-    /// Uploads that the store keeps, by partition, for the journal.
+    /// Uploads that a kill would leave behind, by partition, for the journal.
     pub(crate) fn pending(&self) -> HashMap<&TopicPartition, Vec<PendingUpload>> {
         let mut pending: HashMap<_, Vec<_>> = HashMap::new();
         for file in self.files.values() {
-            if let Some(id) = file.upload.id() {
+            if let Some(id) = file.upload.pending() {
                 pending.entry(&file.owner).or_default().push(PendingUpload {
                     name: file.name.clone(),
-                    id: id.clone(),
+                    id,
                 });
             }
         }

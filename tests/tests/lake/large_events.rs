@@ -17,8 +17,13 @@ pub(crate) fn rotation() -> String {
 
 /// Sends events of 400 kB for so many files. All of them come to one partition.
 pub(crate) async fn send(gateway: &Gateway, files: usize) -> Vec<Value> {
+    send_events(gateway, files * IN_A_FILE).await
+}
+
+/// Sends so many events of 400 kB.
+pub(crate) async fn send_events(gateway: &Gateway, events: usize) -> Vec<Value> {
     let mut sent = Vec::new();
-    for number in 0..files * IN_A_FILE {
+    for number in 0..events {
         let mut event = demo("a session", &[2]);
         event["notSensitiveValue"] = format!("{number} {}", "x".repeat(400_000)).into();
         let answer = gateway.send_json(DEMO_SCHEMA, &event).await;

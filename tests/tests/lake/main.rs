@@ -5,6 +5,7 @@ mod acceptance;
 mod aws;
 mod azure;
 mod batches;
+mod directory;
 mod formats;
 mod google;
 mod guide;

@@ -11,6 +11,7 @@ mod role;
 mod s3;
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::Path as FilePath;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +28,9 @@ pub use gcs::{Gcs, GcsCredentials};
 pub use role::Role;
 pub use s3::{S3, S3Credentials, S3Encryption, SseAlgorithm};
 
+/// So many processes may have been killed while they wrote one file.
+const STAGED: u32 = 16;
+
 /// How long a store that was not told otherwise is waited for before somebody is told.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -35,6 +39,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Store {
     objects: Arc<dyn ObjectStore>,
     multipart: Option<Arc<dyn MultipartStore>>,
+    /// The same as `objects`, where these are files.
+    directory: Option<LocalFileSystem>,
     name: Arc<str>,
     origin: Arc<str>,
     creates_only: bool,
@@ -49,6 +55,7 @@ impl Store {
         Self {
             objects: store.clone(),
             multipart: Some(store),
+            directory: None,
             name: name.into(),
             origin: "none".into(),
             creates_only: true,
@@ -61,6 +68,7 @@ impl Store {
         Self {
             objects: Arc::new(store),
             multipart: None,
+            directory: None,
             name: name.into(),
             origin: "none".into(),
             creates_only: true,
@@ -76,7 +84,34 @@ impl Store {
         let store =
             LocalFileSystem::new_with_prefix(path).map_err(|error| refused(&name, error))?;
         // What is under its name has to be there after a power cut too.
-        Ok(Self::whole(store.with_fsync(true), name))
+        let store = store.with_fsync(true);
+        Ok(Self {
+            directory: Some(store.clone()),
+            ..Self::whole(store, name)
+        })
+    }
+
+    /// Removes what killed processes have left of an object in a directory: files are written beside
+    /// their name (`name#1`) and renamed.
+    pub(crate) async fn unstage(&self, path: &Path) -> Result<(), Error> {
+        let Some(directory) = &self.directory else {
+            return Ok(());
+        };
+        let failed = |error| self.failure("cannot be written", error);
+        let file = directory.path_to_filesystem(path).map_err(failed)?;
+        for number in 1..=STAGED {
+            let mut staged = file.clone().into_os_string();
+            staged.push(format!("#{number}"));
+            match tokio::fs::remove_file(&staged).await {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    let store = "LocalFileSystem";
+                    let source = Box::new(error);
+                    return Err(failed(object_store::Error::Generic { store, source }));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Says whether a single put can refuse to replace an object.
