@@ -137,8 +137,9 @@ struct Done {
     bytes: u64,
 }
 
-/// Waits until all tasks have completed, and shows how far they are meanwhile.
+/// Waits until all tasks have completed, and shows meanwhile how far they are and what keeps them.
 async fn follow(client: &Client, name: &str, bar: &ProgressBar) -> Result<Done, CliError> {
+    let mut told = String::new();
     loop {
         let status = client
             .get(&format!("/connectors/{}/status", segment(name)))
@@ -149,6 +150,12 @@ async fn follow(client: &Client, name: &str, bar: &ProgressBar) -> Result<Done, 
                 "the export failed: {}\npenstock get connector {name} shows it, penstock delete connector {name} removes it",
                 failed["trace"].as_str().unwrap_or("no reason is known")
             )));
+        }
+        let waiting = tasks.iter().filter(|task| task["state"] != "COMPLETED");
+        let reason = waiting.filter_map(|task| task["trace"].as_str()).next();
+        if let Some(reason) = reason.filter(|reason| *reason != told) {
+            bar.suspend(|| output::note(&format!("the export waits, and tries again: {reason}")));
+            told = reason.to_owned();
         }
         let metrics = client.text(reqwest::Method::GET, "/metrics", None).await?;
         let count = |metric| count(&metrics, metric, name);

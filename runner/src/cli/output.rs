@@ -39,9 +39,14 @@ pub(super) fn rows(format: Format, value: &Value, columns: &[&str]) {
     let one = std::slice::from_ref(value);
     let rows = value.as_array().map_or(one, Vec::as_slice);
     let mut table = Table::new();
+    // Terminals of containers and of build servers may not say how wide they are.
+    let arrangement = match table.width() {
+        Some(0) => ContentArrangement::Disabled,
+        _ => ContentArrangement::Dynamic,
+    };
     table
         .load_preset(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic);
+        .set_content_arrangement(arrangement);
     table.set_header(columns.iter().map(|column| heading(column)));
     for row in rows {
         table.add_row(columns.iter().map(|column| cell(&row[*column])));
