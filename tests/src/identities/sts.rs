@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use object_store::aws::{AwsAuthorizer, AwsCredential};
 use object_store::client::{HttpRequest, HttpRequestBody};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, header};
 use xtask::services::Minio;
 
@@ -34,13 +35,34 @@ impl TemporaryKeys {
         Self::ask(bucket.endpoint(), id, secret).await
     }
 
+    /// As [`TemporaryKeys::assume`], for keys that may do no more than this policy allows.
+    ///
+    /// # Panics
+    /// As [`TemporaryKeys::assume`].
+    pub async fn limited(bucket: &Bucket, policy: &str) -> Self {
+        let [(_, id), (_, secret)] = bucket.credentials()[..] else {
+            panic!("{} is on no S3 server", bucket.name());
+        };
+        let policy = utf8_percent_encode(policy, NON_ALPHANUMERIC);
+        Self::ask_for(
+            &format!("{ASSUME_ROLE}&Policy={policy}"),
+            bucket.endpoint(),
+            (id, secret),
+        )
+        .await
+    }
+
     pub(super) async fn ask(server: &str, id: &str, secret: &str) -> Self {
+        Self::ask_for(ASSUME_ROLE, server, (id, secret)).await
+    }
+
+    async fn ask_for(form: &str, server: &str, (id, secret): (&str, &str)) -> Self {
         let credential = AwsCredential {
             key_id: id.to_owned(),
             secret_key: secret.to_owned(),
             token: None,
         };
-        let body = Bytes::from_static(ASSUME_ROLE.as_bytes());
+        let body = Bytes::copy_from_slice(form.as_bytes());
         let mut request = HttpRequest::new(HttpRequestBody::from(body.clone()));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = format!("{server}/").parse().expect("an address");

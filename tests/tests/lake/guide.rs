@@ -28,6 +28,12 @@ pub(crate) fn connector(deployment: &Deployment, name: &str) -> String {
     file
 }
 
+/// The page's policy for S3, for this bucket.
+pub(crate) fn policy(bucket: &str) -> String {
+    let policy = block("json", "{\n");
+    format!("{{\n{}", policy.replace(":::lake", &format!(":::{bucket}")))
+}
+
 /// What follows the first line of a block of this language.
 fn block(language: &str, first: &str) -> &'static str {
     let begin = format!("```{language}\n{first}");

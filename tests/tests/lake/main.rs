@@ -19,6 +19,7 @@ mod moments;
 mod notices;
 mod once;
 mod refusals;
+mod rights;
 mod schedule;
 mod silence;
 mod small_files;

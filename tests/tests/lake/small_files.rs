@@ -28,7 +28,8 @@ fn plan() -> Vec<Fault> {
         Fault::reset().after(2),
     ];
     let puts = on_puts.map(|fault| fault.on(Operation::Put)).into_iter();
-    let gets = on_gets.map(|fault| fault.on(Operation::Get));
+    // Not what is asked before the first record.
+    let gets = on_gets.map(|fault| fault.on(Operation::Get).naming("demo-2"));
     puts.chain(gets).collect()
 }
 

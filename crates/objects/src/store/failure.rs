@@ -100,6 +100,15 @@ pub(super) fn no_bucket(name: &str) -> Error {
     Error::never(format!("{name} cannot be written: {advice}"))
 }
 
+/// The store takes objects and does not say which are there: after a kill, and before a large one appears,
+/// that has to be known.
+pub(super) fn no_reading(name: &str, origin: &str) -> Error {
+    Error::never(format!(
+        "{name} cannot be written: {CREDENTIALS} ({origin}) may write, and may not ask what is there; grant them the \
+         right to list and to read as well"
+    ))
+}
+
 /// `origin`: where the credentials come from.
 pub(super) fn explain(name: &str, origin: &str, what: &str, error: StoreError) -> Error {
     let text = chain(&error);

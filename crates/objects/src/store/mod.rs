@@ -135,8 +135,8 @@ impl Store {
         self
     }
 
-    /// Finds out whether objects whose names begin with `prefix` can be written: an upload is begun and
-    /// given up, so nothing is left behind and no other right is asked for than to write.
+    /// Finds out whether objects whose names begin with `prefix` can be written, and looked for: an upload
+    /// is begun and given up, so nothing is left behind.
     pub async fn check(&self, prefix: &str) -> Result<(), Error> {
         let failed = |error| self.failure("cannot be written", error);
         let path = Path::parse(format!("{prefix}.penstock"))
@@ -157,9 +157,17 @@ impl Store {
             Ok(upload) => {
                 // Left over, it is one of the unfinished uploads that the store cleans up.
                 let _ = parts.abort_multipart(&path, &upload).await;
-                Ok(())
             }
-            Err(object_store::Error::NotFound { .. }) => Err(failure::no_bucket(&self.name)),
+            Err(object_store::Error::NotFound { .. }) => {
+                return Err(failure::no_bucket(&self.name));
+            }
+            Err(error) => return Err(failed(error)),
+        }
+        match self.objects.head(&path).await {
+            Ok(_) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(object_store::Error::PermissionDenied { .. }) => {
+                Err(failure::no_reading(&self.name, &self.origin))
+            }
             Err(error) => Err(failed(error)),
         }
     }
