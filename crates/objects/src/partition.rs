@@ -49,6 +49,8 @@ pub(crate) struct Partition<B> {
     clock_before: EventClock,
     /// What the clock said of the records in collecting files, as of the last look at it.
     stamped: Option<Stamped>,
+    /// The journal does not hold it.
+    stamp_unnoted: bool,
     /// When the journal was last made to hold it.
     stamped_at: i64,
     collecting: HashMap<Arc<str>, File<B>>,
@@ -77,6 +79,7 @@ impl<B> Partition<B> {
             clock: EventClock::default(),
             clock_before: EventClock::default(),
             stamped: None,
+            stamp_unnoted: false,
             stamped_at: i64::MIN,
             collecting: HashMap::new(),
             rebuilds: Rebuilds::new(),
@@ -299,10 +302,11 @@ impl<B> Partition<B> {
             .any(|file| file.phase == Phase::Durable)
     }
 
-    /// When the clock next ends a file.
+    /// When the clock next ends a file, or the journal is to be told of what it says.
     pub(crate) fn clock_due(&self, rules: &Rules) -> Option<i64> {
         let files = self.collecting.values();
-        files.filter_map(|file| file.clock_due(rules)).min()
+        let files = files.filter_map(|file| file.clock_due(rules));
+        files.chain(self.stamp_due()).min()
     }
 
     /// All files that take records.

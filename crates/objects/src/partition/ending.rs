@@ -62,14 +62,20 @@ impl<B> Partition<B> {
             before,
             stamp: stamp.clone(),
         };
-        if self.stamped.as_ref() == Some(&stamped) {
-            return;
+        if self.stamped.as_ref() != Some(&stamped) {
+            self.stamped = Some(stamped);
+            self.stamp_unnoted = true;
         }
-        self.stamped = Some(stamped);
-        if now.saturating_sub(self.stamped_at) >= STAMP_EVERY && !self.collecting.is_empty() {
+        if self.stamp_due().is_some_and(|due| now >= due) {
             self.changed = true;
             self.stamped_at = now;
         }
+    }
+
+    /// When the journal is to be told under what the records were taken.
+    pub(super) fn stamp_due(&self) -> Option<i64> {
+        let untold = self.stamp_unnoted && !self.collecting.is_empty();
+        untold.then(|| self.stamped_at.saturating_add(STAMP_EVERY))
     }
 
     /// Ends the file that holds the position back where the entry has grown too large. Between batches

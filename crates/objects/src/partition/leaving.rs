@@ -159,6 +159,7 @@ impl<B> Partition<B> {
         }
         // More files may wait to be announced than one entry takes.
         self.changed = self.unannounced();
+        self.stamp_unnoted = draft.entry.stamped != self.stamped;
         let resume = draft.entry.resume;
         self.cursors.retain(|_, last| *last >= resume);
         self.cursor_bytes = self

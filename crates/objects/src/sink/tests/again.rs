@@ -115,6 +115,37 @@ async fn records_that_are_read_again_lie_under_the_hour_in_which_they_were_first
 }
 
 #[tokio::test]
+async fn the_journal_is_told_of_the_hour_in_time_though_nothing_more_comes() {
+    let (faulty, store) = faulty();
+    let plan = by_hours(store);
+    let mut bench = Bench::opened(plan.clone()).await;
+    // The second one comes while the journal was told a moment ago, and after it there is silence.
+    for (clock, batch) in [(0, vec![record(0, "a")]), (1_000, vec![record(1, "a")])] {
+        bench.clock.store(clock, Ordering::Relaxed);
+        bench.write(batch).await;
+        bench.flush(FlushReason::Tick).await.unwrap();
+    }
+    for (clock, need) in [(9_999, Need::Nothing), (10_000, Need::Flush)] {
+        bench.clock.store(clock, Ordering::Relaxed);
+        assert_eq!(bench.sink.need(), need, "{clock}");
+    }
+    bench.flush(FlushReason::Tick).await.unwrap();
+    assert_eq!(bench.sink.need(), Need::Nothing);
+    bench.kill(plan);
+    bench.clock.store(3_600_000, Ordering::Relaxed);
+    assert_eq!(bench.open().await, Some(0));
+    let records = (0..3).map(|offset| record(offset, "a"));
+    bench.write(records.collect()).await;
+    bench.flush(FlushReason::End).await.unwrap();
+    let there = objects(&*faulty.memory).await;
+    assert_eq!(
+        names(&there),
+        ["lake/a/0hdemo+0+0000.jsonl", "lake/a/1hdemo+0+0002.jsonl"]
+    );
+    assert_eq!(there["lake/a/0hdemo+0+0000.jsonl"], ["0", "1"]);
+}
+
+#[tokio::test]
 async fn records_behind_those_that_are_read_again_lie_under_the_hour_of_now() {
     let (faulty, store) = faulty();
     let plan = by_hours(store);
