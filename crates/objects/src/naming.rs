@@ -84,6 +84,13 @@ pub(crate) fn name_of(
             name.len()
         )));
     }
+    let part = name.split('/').map(str::len).max().unwrap_or_default();
+    let longest = plan.store.longest_part();
+    if part > longest {
+        return Err(RecordError::field(format!(
+            "a part of the name of the record's file would have {part} bytes, and a directory takes {longest}"
+        )));
+    }
     Ok(name.into())
 }
 

@@ -34,7 +34,18 @@ on_both_brokers! {
         ] {
             deployment.set(&file, key, value);
         }
-        let variables = [("LAKE_ACCOUNT_KEY", bucket.credentials()[0].1)];
+        let keys = format!(
+            "azure.account.name={}\nendpoint={}\nrotate.records=80\nrotate.idle.ms=1500",
+            bucket.account(),
+            bucket.endpoint()
+        );
+        export_with(&deployment, &bucket, "environment", &keys);
+        let mut variables = bucket.credentials();
+        variables.extend([
+            ("LAKE_ACCOUNT_KEY", variables[0].1),
+            // What is empty is not set: this would come before the key.
+            ("AZURE_STORAGE_TOKEN", ""),
+        ]);
         let mut worker = deployment.start_with(&variables).await;
         let senders = Senders::start(&deployment.gateway(), 4);
         for events in [150, 250] {
@@ -44,7 +55,9 @@ on_both_brokers! {
         }
         senders.acknowledge(150).await;
         let sent = senders.stop().await;
-        every_event_once(&bucket, "lines", Reader::JsonLines, &sent).await;
+        for folder in ["lines", "environment"] {
+            every_event_once(&bucket, folder, Reader::JsonLines, &sent).await;
+        }
         every_event_once(&bucket, "parquet", Reader::Parquet, &sent).await;
         assert!(worker.stop().success());
     }

@@ -108,8 +108,11 @@ async fn tokens_of_the_machines_account_are_renewed_in_time() {
     let host = machine.host();
     let mut variables =
         guide::variables("the account of a machine", &[("GCE_METADATA_HOST", &host)]);
-    // No login of whoever runs the test.
-    variables.push(("HOME", "/nonexistent"));
+    // No login of whoever runs the test; what is empty is not set.
+    variables.extend([
+        ("HOME", "/nonexistent"),
+        ("GOOGLE_APPLICATION_CREDENTIALS", ""),
+    ]);
     let worker = deployment.start_with(&variables).await;
     let senders = Senders::start(&deployment.gateway(), 2);
     senders.acknowledge(150).await;

@@ -7,6 +7,7 @@ use penstock_connect::Error;
 use penstock_connect::config::Secret;
 
 use super::client::{self, Proxy};
+use super::environment::{beginning_with, variable};
 use super::{Store, refused};
 
 /// Where a container is and who may write to it.
@@ -124,8 +125,24 @@ impl Azure {
                     .map_err(|_| wrong("is not a shared access signature (sv=…&sig=…)"))?;
                 builder.with_config(AzureConfigKey::SasKey, sas)
             }
-            AzureCredentials::Environment => MicrosoftAzureBuilder::from_env(),
+            AzureCredentials::Environment => environment(),
         })
+    }
+}
+
+/// What the environment sets, the address of a managed identity among it.
+fn environment() -> MicrosoftAzureBuilder {
+    let set = beginning_with("AZURE_");
+    let builder = set.fold(
+        MicrosoftAzureBuilder::new(),
+        |builder, (name, value)| match name.parse() {
+            Ok(key) => builder.with_config(key, value),
+            Err(_) => builder,
+        },
+    );
+    match variable("IDENTITY_ENDPOINT") {
+        Some(url) => builder.with_msi_endpoint(url),
+        None => builder,
     }
 }
 

@@ -7,7 +7,7 @@ use penstock_connect::config::Secret;
 use penstock_transfer::Connector;
 use url::{Host, Url};
 
-use super::identity::variable;
+use super::environment::variable;
 
 /// Longest that a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);

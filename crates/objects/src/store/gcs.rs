@@ -1,6 +1,5 @@
 //! Google Cloud Storage.
 
-use std::env;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use penstock_connect::Error;
 use penstock_connect::config::Secret;
 
 use super::client::{self, Proxy};
+use super::environment::variable;
 use super::{Store, refused};
 
 /// Where a bucket is and who may write to it.
@@ -68,7 +68,7 @@ impl Gcs {
         match &self.credentials {
             GcsCredentials::File(_) => "gcs.credentials.path",
             GcsCredentials::Json(_) => "gcs.credentials.json",
-            GcsCredentials::Environment => match env::var_os("GOOGLE_APPLICATION_CREDENTIALS") {
+            GcsCredentials::Environment => match variable("GOOGLE_APPLICATION_CREDENTIALS") {
                 Some(_) => "GOOGLE_APPLICATION_CREDENTIALS",
                 None => "gcloud's, or the machine's account",
             },
@@ -88,9 +88,9 @@ impl Gcs {
                 builder.with_application_credentials(path.to_string_lossy())
             }
             GcsCredentials::Json(key) => builder.with_service_account_key(key.reveal()),
-            GcsCredentials::Environment => match env::var("GOOGLE_APPLICATION_CREDENTIALS") {
-                Ok(path) => builder.with_application_credentials(path),
-                Err(_) => builder,
+            GcsCredentials::Environment => match variable("GOOGLE_APPLICATION_CREDENTIALS") {
+                Some(path) => builder.with_application_credentials(path),
+                None => builder,
             },
         };
         let store = builder.build().map_err(|error| match &self.credentials {

@@ -1,11 +1,10 @@
 //! What the machine has to enter S3 with, in the order of the AWS SDKs: keys in the environment, a web
 //! identity, a profile, the container's role, the machine's role.
 
-use std::env;
-
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use penstock_connect::Error;
 
+use super::environment::{beginning_with, variable};
 use super::profile::{Profile, Source};
 use super::role::Role;
 
@@ -119,24 +118,16 @@ fn web_identity() -> AmazonS3Builder {
     }
 }
 
-/// What the environment sets, but for the token service, which a web identity alone asks. What is empty
-/// there is not set.
+/// What the environment sets, but for the token service, which a web identity alone asks.
 fn environment() -> AmazonS3Builder {
-    env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .filter(|(name, value)| name.starts_with("AWS_") && !value.is_empty())
-        .fold(AmazonS3Builder::new(), |builder, (name, value)| match name
-            .to_ascii_lowercase()
-            .parse()
-        {
+    let set = beginning_with("AWS_");
+    set.fold(
+        AmazonS3Builder::new(),
+        |builder, (name, value)| match name.parse() {
             Ok(AmazonS3ConfigKey::StsEndpoint) | Err(_) => builder,
             Ok(key) => builder.with_config(key, value),
-        })
-}
-
-/// The value of an environment variable, if it has one.
-pub(super) fn variable(name: &str) -> Option<String> {
-    env::var(name).ok().filter(|value| !value.is_empty())
+        },
+    )
 }
 
 fn missing(there: &str, missing: &str) -> Error {

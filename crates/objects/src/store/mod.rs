@@ -3,6 +3,7 @@
 
 mod azure;
 mod client;
+mod environment;
 mod failure;
 mod gcs;
 mod identity;
@@ -30,6 +31,10 @@ pub use s3::{S3, S3Credentials, S3Encryption, SseAlgorithm};
 
 /// So many processes may have been killed while they wrote one file.
 const STAGED: u32 = 16;
+
+/// The longest name of a file that file systems take, in bytes, less what is put behind it while it is
+/// written.
+const LONGEST_FILE: usize = 255 - "#16".len();
 
 /// How long a store that was not told otherwise is waited for before somebody is told.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -112,6 +117,14 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// How many bytes what lies between two slashes of a name may have.
+    pub(crate) fn longest_part(&self) -> usize {
+        match self.directory {
+            Some(_) => LONGEST_FILE,
+            None => usize::MAX,
+        }
     }
 
     /// Says whether a single put can refuse to replace an object.

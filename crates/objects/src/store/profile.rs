@@ -11,6 +11,7 @@ use object_store::CredentialProvider;
 use object_store::aws::{AwsCredential, AwsCredentialProvider};
 use penstock_connect::Error;
 
+use super::environment::variable;
 use super::role::Role;
 
 /// How long keys are used before the files are read again: tools that hand out temporary keys write
@@ -44,7 +45,7 @@ pub(super) struct Profile {
 impl Profile {
     /// The profile of `AWS_PROFILE`, or `default` where there is one. `None` without one.
     pub(super) fn find() -> Result<Option<Self>, Error> {
-        let named = env::var("AWS_PROFILE").ok().filter(|name| !name.is_empty());
+        let named = variable("AWS_PROFILE");
         let home = env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
         let place = |variable: &str, file: &str| {
             env::var_os(variable).map_or_else(|| home.join(".aws").join(file), PathBuf::from)

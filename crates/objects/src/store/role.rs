@@ -18,7 +18,7 @@ use url::Url;
 use url::form_urlencoded::Serializer;
 
 use super::client::{self, Proxy};
-use super::identity::variable;
+use super::environment::variable;
 
 /// How long before they run out keys are renewed.
 const EARLY: Duration = Duration::from_secs(300);

@@ -7,7 +7,8 @@ use penstock_connect::config::Secret;
 use penstock_connect::{Error, choice};
 
 use super::client::{self, Proxy};
-use super::identity::{self, Identity, variable};
+use super::environment::variable;
+use super::identity::{self, Identity};
 use super::role::Role;
 use super::{Store, refused};
 

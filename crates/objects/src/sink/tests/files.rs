@@ -130,6 +130,30 @@ async fn records_that_fit_nowhere_are_rejected_alone() {
 }
 
 #[tokio::test]
+async fn a_record_whose_file_no_directory_could_hold_is_rejected() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::directory(directory.path()).unwrap();
+    let mut bench = Bench::opened(plan(store, records(60))).await;
+    let (fits, long) = ("k".repeat(252), "k".repeat(253));
+    let rejected = bench
+        .write(vec![record(0, &long), record(1, &fits), record(2, "a")])
+        .await;
+    let rejected: Vec<(usize, &str)> = rejected
+        .iter()
+        .map(|(index, error)| (*index, error.message.as_str()))
+        .collect();
+    assert_eq!(
+        rejected,
+        [(
+            0,
+            "a part of the name of the record's file would have 253 bytes, and a directory takes 252"
+        )]
+    );
+    assert_eq!(bench.flush(FlushReason::End).await.unwrap(), Some(3));
+    assert!(directory.path().join("lake").join(fits).is_dir());
+}
+
+#[tokio::test]
 async fn a_directory_takes_small_and_large_files() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::directory(directory.path()).unwrap();
