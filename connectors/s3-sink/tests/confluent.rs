@@ -357,7 +357,7 @@ fn what_cannot_run_is_said_at_its_line() {
         ),
         (
             "flush.size=1\navro.codec=bzip2",
-            "s3.properties:4: avro.codec: must be null, deflate, snappy, zstandard, not \"bzip2\"",
+            "s3.properties:4: avro.codec: must be one of null, deflate, snappy, zstandard, not \"bzip2\"",
         ),
         (
             "flush.size=1\ns3.part.size=1mb",
