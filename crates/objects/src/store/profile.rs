@@ -66,23 +66,12 @@ impl Profile {
     }
 
     fn load(name: String, credentials: PathBuf, config: PathBuf) -> Result<Option<Self>, Error> {
-        let own = read(&credentials)?;
-        let shared = read(&config)?;
-        let sections = [
-            own.section(Some(name.as_str())),
-            section_of_config(&shared, &name),
-        ];
-        if sections.iter().all(Option::is_none) {
+        let said = Said::of(&name, &credentials, &config)?;
+        if said.0.is_empty() {
             return Ok(None);
         }
-        let get = |key: &str| {
-            sections
-                .iter()
-                .flatten()
-                .find_map(|section| section.get(key))
-        };
         let profile = Self {
-            region: get("region").map(str::to_owned),
+            region: said.get("region").map(str::to_owned),
             name,
             credentials,
             config,
@@ -100,20 +89,14 @@ impl Profile {
         self.region.as_deref()
     }
 
+    fn said(&self) -> Result<Said, Error> {
+        Said::of(&self.name, &self.credentials, &self.config)
+    }
+
     /// The role that it names, and who assumes it.
     pub(super) fn role(&self) -> Result<Option<(Role, Source)>, Error> {
-        let own = read(&self.credentials)?;
-        let shared = read(&self.config)?;
-        let sections = [
-            own.section(Some(self.name.as_str())),
-            section_of_config(&shared, &self.name),
-        ];
-        let get = |key: &str| {
-            sections
-                .iter()
-                .flatten()
-                .find_map(|section| section.get(key))
-        };
+        let said = self.said()?;
+        let get = |key| said.get(key);
         let Some(arn) = get("role_arn") else {
             return Ok(None);
         };
@@ -170,18 +153,8 @@ impl Profile {
     }
 
     fn keys(&self) -> Result<Option<AwsCredential>, Error> {
-        let own = read(&self.credentials)?;
-        let shared = read(&self.config)?;
-        let sections = [
-            own.section(Some(self.name.as_str())),
-            section_of_config(&shared, &self.name),
-        ];
-        let get = |key: &str| {
-            sections
-                .iter()
-                .flatten()
-                .find_map(|section| section.get(key))
-        };
+        let said = self.said()?;
+        let get = |key| said.get(key);
         match (get("aws_access_key_id"), get("aws_secret_access_key")) {
             (Some(id), Some(secret)) => Ok(Some(AwsCredential {
                 key_id: id.to_owned(),
@@ -201,6 +174,22 @@ impl Profile {
                 self.name
             ))),
         }
+    }
+}
+
+/// What the two files say of a profile, the credentials file first: what it says goes.
+struct Said(Vec<Properties>);
+
+impl Said {
+    fn of(name: &str, credentials: &Path, config: &Path) -> Result<Self, Error> {
+        let own = read(credentials)?;
+        let shared = read(config)?;
+        let sections = [own.section(Some(name)), section_of_config(&shared, name)];
+        Ok(Self(sections.into_iter().flatten().cloned().collect()))
+    }
+
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.iter().find_map(|section| section.get(key))
     }
 }
 
