@@ -82,6 +82,16 @@ pub(crate) enum Shown {
     Nothing,
 }
 
+impl Shown {
+    /// What is shown of a record whose raw event is not.
+    pub(crate) fn without_event(personal: bool) -> Self {
+        match personal {
+            true => Self::Nothing,
+            false => Self::Names,
+        }
+    }
+}
+
 /// The error event of a rejected record, in the shape of `error/2.1.0`: framed bytes for the topic.
 /// `raw` is the raw event, as [`readable`] gives it.
 pub(crate) fn error_event(

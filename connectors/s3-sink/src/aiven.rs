@@ -10,7 +10,6 @@ use penstock_objects::layout::Zone;
 use penstock_objects::store::{Proxy, Role, S3, S3Encryption, SseAlgorithm};
 use penstock_objects::vocabulary::{
     AivenKeys, EngineKeys, PatienceKeys, TimestampSource, check_pair, check_part, check_role,
-    session_name,
 };
 
 use crate::credentials::{Provider, check_provider, credentials};
@@ -118,11 +117,13 @@ impl AivenS3Config {
                 self.provider.as_ref(),
             ),
             role: self.role.as_ref().map(|arn| Role {
-                arn: arn.clone(),
-                session: session_name(self.role_session.as_ref()),
-                external_id: self.role_external_id.clone(),
                 duration: Duration::from_secs(self.role_seconds.into()),
                 endpoint: self.role_endpoint.clone(),
+                ..Role::new(
+                    arn,
+                    self.role_session.as_deref(),
+                    self.role_external_id.as_deref(),
+                )
             }),
             encryption: self.sse.map(|sse| S3Encryption::Aws(sse, None)),
             proxy: Proxy::default(),

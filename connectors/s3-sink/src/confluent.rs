@@ -6,8 +6,7 @@ use penstock_files::Compression;
 use penstock_objects::Plan;
 use penstock_objects::store::{Proxy, Role, S3, S3Encryption, SseAlgorithm};
 use penstock_objects::vocabulary::{
-    ConfluentKeys, EngineKeys, PatienceKeys, SESSION, check_pair, check_part, check_role,
-    session_name,
+    ConfluentKeys, EngineKeys, PatienceKeys, check_pair, check_part, check_role,
 };
 
 use crate::credentials::{Provider, check_provider, credentials};
@@ -168,12 +167,12 @@ impl ConfluentS3Config {
                 self.session_token.as_ref(),
                 self.provider.as_ref(),
             ),
-            role: self.role.as_ref().map(|arn| Role {
-                arn: arn.clone(),
-                session: session_name(self.role_session.as_ref()),
-                external_id: self.role_external_id.clone(),
-                duration: SESSION,
-                endpoint: None,
+            role: self.role.as_ref().map(|arn| {
+                Role::new(
+                    arn,
+                    self.role_session.as_deref(),
+                    self.role_external_id.as_deref(),
+                )
             }),
             encryption,
             proxy: Proxy {

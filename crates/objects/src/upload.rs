@@ -160,22 +160,23 @@ impl Upload {
 
     /// The id under which the store keeps the upload.
     pub(crate) fn id(&self) -> Option<&Arc<str>> {
-        match &self.state {
-            State::InParts { session, .. } | State::Appearing(Some(session)) => match session {
-                Session::Named(id) => Some(id),
-                Session::Staged(_) => None,
-            },
-            _ => None,
+        match self.session()? {
+            Session::Named(id) => Some(id),
+            Session::Staged(_) => None,
         }
     }
 
     /// How the journal names the upload, for whoever gives it up after a kill.
     pub(crate) fn pending(&self) -> Option<Arc<str>> {
+        Some(match self.session()? {
+            Session::Named(id) => id.clone(),
+            Session::Staged(_) => STAGED.into(),
+        })
+    }
+
+    fn session(&self) -> Option<&Session> {
         match &self.state {
-            State::InParts { session, .. } | State::Appearing(Some(session)) => match session {
-                Session::Named(id) => Some(id.clone()),
-                Session::Staged(_) => Some(STAGED.into()),
-            },
+            State::InParts { session, .. } | State::Appearing(Some(session)) => Some(session),
             _ => None,
         }
     }

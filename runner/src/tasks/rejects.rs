@@ -54,10 +54,10 @@ impl<'a> Rejects<'a> {
     }
 
     fn shown(&self, personal: bool) -> Shown {
-        match (self.env.spec.common.error_stream_raw, personal) {
-            (RawEvent::Include, _) | (RawEvent::Auto, false) => Shown::Event,
-            (RawEvent::Omit, false) => Shown::Names,
-            (RawEvent::Auto | RawEvent::Omit, true) => Shown::Nothing,
+        match self.env.spec.common.error_stream_raw {
+            RawEvent::Include => Shown::Event,
+            RawEvent::Auto if !personal => Shown::Event,
+            RawEvent::Auto | RawEvent::Omit => Shown::without_event(personal),
         }
     }
 
@@ -143,11 +143,7 @@ impl<'a> Rejects<'a> {
             let event = error_event(&cause, topic, schema, &raw, shown);
             let sent = producer.send(OutRecord::new(topic, Some(&event)));
             if is_too_large(&sent) {
-                let shown = if personal {
-                    Shown::Nothing
-                } else {
-                    Shown::Names
-                };
+                let shown = Shown::without_event(personal);
                 let event = error_event(&cause, topic, schema, &raw, shown);
                 let sent = producer.send(OutRecord::new(topic, Some(&event)));
                 return sent.map_err(task_error);

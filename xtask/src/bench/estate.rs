@@ -86,11 +86,9 @@ impl Estate {
             registry_url,
             events,
         };
-        for format in [Format::Avro, Format::Json, Format::Plain] {
-            if jobs.iter().any(|job| job.format() == format) {
-                estate.probe(&["create", format.name()])?;
-                eprint!("{}", estate.generate(format, format.name(), events)?);
-            }
+        for format in formats(jobs) {
+            estate.probe(&["create", format.name()])?;
+            eprint!("{}", estate.generate(format, format.name(), events)?);
         }
         Ok(estate)
     }
@@ -132,9 +130,8 @@ impl Estate {
     /// Has the topics of the jobs read some times over. The compilers of the broker's JVM are at work
     /// while it begins to send, on the processors that are to be measured, and a broker in use is past that.
     pub(super) fn warm_up(&self, jobs: &[Job]) -> Result<()> {
-        for format in [Format::Avro, Format::Json, Format::Plain] {
-            let read = jobs.iter().any(|job| job.format() == format);
-            for time in 1..=if read { WARM_UP } else { 0 } {
+        for format in formats(jobs) {
+            for time in 1..=WARM_UP {
                 self.run(&Job::ExportFloor(format), format_args!("warm-{time}"))?;
             }
         }
@@ -304,6 +301,12 @@ impl Estate {
         }
         Ok(None)
     }
+}
+
+/// The formats that jobs read, each once.
+fn formats(jobs: &[Job]) -> impl Iterator<Item = Format> {
+    let all = [Format::Avro, Format::Json, Format::Plain].into_iter();
+    all.filter(|format| jobs.iter().any(|job| job.format() == *format))
 }
 
 /// Starts a worker without connectors for its registry.

@@ -18,7 +18,7 @@ const NO_CONTAINER: &str = "there is no such container; make it, or correct its 
 const BARE_REDIRECT: &str = "redirect without LOCATION";
 
 /// How a security token service answers when it refuses; a store's answer has no such frame.
-const TOKEN_SERVICE: &str = "<ErrorResponse";
+pub(super) const TOKEN_SERVICE: &str = "<ErrorResponse";
 
 /// What advice calls the credentials; messages say behind it where they come from.
 const CREDENTIALS: &str = "these credentials";

@@ -48,13 +48,15 @@ pub(super) fn find() -> Result<Identity, Error> {
             .ok_or_else(|| missing("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN"))?;
         return found(web_identity(), &format!("the web identity for {role}"));
     }
+    let (mut region, mut role, mut keys) = (None, None, None);
     if let Some(profile) = Profile::find()? {
-        let region = profile.region().map(str::to_owned);
-        let (role, source) = match profile.role()? {
+        let source;
+        region = profile.region().map(str::to_owned);
+        (role, source) = match profile.role()? {
             Some((role, source)) => (Some(role), source),
             None => (None, Source::Profile(profile)),
         };
-        let keys = match source {
+        keys = match source {
             Source::Profile(profile) => {
                 let origin = format!("the AWS profile {}", profile.name());
                 let provider = profile.provider()?;
@@ -62,23 +64,13 @@ pub(super) fn find() -> Result<Identity, Error> {
             }
             Source::Machine => None,
         };
-        let (builder, origin) = match keys {
-            Some(keys) => keys,
-            None => of_the_machine()?,
-        };
-        return Ok(Identity {
-            builder,
-            origin,
-            region,
-            role,
-        });
     }
-    let (builder, origin) = of_the_machine()?;
+    let (builder, origin) = keys.map_or_else(of_the_machine, Ok)?;
     Ok(Identity {
         builder,
         origin,
-        region: None,
-        role: None,
+        region,
+        role,
     })
 }
 

@@ -18,9 +18,6 @@ use super::role::Role;
 /// them there.
 const FRESH: Duration = Duration::from_secs(10);
 
-/// How long a session in a role lasts where a profile does not say it.
-const SESSION: Duration = Duration::from_secs(3600);
-
 /// Where a profile says that its keys come from, if it has none itself.
 const OTHER_SOURCES: &[&str] = &["sso_session", "sso_start_url", "credential_process"];
 
@@ -112,13 +109,10 @@ impl Profile {
         }
         let seconds = get("duration_seconds").map(str::parse).transpose();
         let seconds = seconds.map_err(|_| wrong("with duration_seconds that is no number"))?;
-        let role = Role {
-            arn: arn.to_owned(),
-            session: get("role_session_name").unwrap_or("penstock").to_owned(),
-            external_id: get("external_id").map(str::to_owned),
-            duration: seconds.map_or(SESSION, Duration::from_secs),
-            endpoint: None,
-        };
+        let mut role = Role::new(arn, get("role_session_name"), get("external_id"));
+        if let Some(seconds) = seconds {
+            role.duration = Duration::from_secs(seconds);
+        }
         let source = match (get("source_profile"), get("credential_source")) {
             (Some(source), _) => {
                 let profile = Self::load(

@@ -19,6 +19,7 @@ use url::form_urlencoded::Serializer;
 
 use super::client::{self, Proxy};
 use super::environment::variable;
+use super::failure;
 
 /// How long before they run out keys are renewed.
 const EARLY: Duration = Duration::from_secs(300);
@@ -42,7 +43,22 @@ pub struct Role {
     pub endpoint: Option<String>,
 }
 
+/// How long keys are good for where nobody says it: as long as they may be for who has a role already.
+const SESSION: Duration = Duration::from_secs(3600);
+
 impl Role {
+    /// A role whose keys come from where the environment says, for an hour. The session is called `penstock`
+    /// without a name.
+    pub fn new(arn: &str, session: Option<&str>, external_id: Option<&str>) -> Self {
+        Self {
+            arn: arn.to_owned(),
+            session: session.unwrap_or("penstock").to_owned(),
+            external_id: external_id.map(str::to_owned),
+            duration: SESSION,
+            endpoint: None,
+        }
+    }
+
     /// What gives the role's keys to whoever has those of `source`. Nothing is sent yet.
     pub(super) fn provider(
         &self,
@@ -245,7 +261,7 @@ impl RoleProvider {
             reason,
         };
         if !status.is_success() {
-            let refused = text.contains("<ErrorResponse");
+            let refused = text.contains(failure::TOKEN_SERVICE);
             return Err(match refused {
                 true => RoleError::Refused(text.into_owned()),
                 false => strange(format!("status {status}")),

@@ -1,7 +1,6 @@
 //! Who may enter a bucket, and the way to it, as `ObjectSink`, `BatchExporter` and `FileSource` say it.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use penstock_connect::config::Secret;
 use penstock_connect::{Error, config};
@@ -113,11 +112,12 @@ impl AccessKeys {
                     _ => S3Credentials::Environment,
                 },
                 role: self.role.as_ref().map(|arn| Role {
-                    arn: arn.clone(),
-                    session: session_name(self.role_session.as_ref()),
-                    external_id: self.role_external_id.clone(),
-                    duration: SESSION,
                     endpoint: self.role_endpoint.clone(),
+                    ..Role::new(
+                        arn,
+                        self.role_session.as_deref(),
+                        self.role_external_id.as_deref(),
+                    )
                 }),
                 encryption: None,
                 proxy,
@@ -252,14 +252,6 @@ impl AccessKeys {
         }
         problems
     }
-}
-
-/// How long a session in a role lasts where no key says it: as long as one may that begins in another.
-pub const SESSION: Duration = Duration::from_secs(3600);
-
-/// The name of a session in a role.
-pub fn session_name(given: Option<&String>) -> String {
-    given.cloned().unwrap_or_else(|| "penstock".to_owned())
 }
 
 /// What is said of a role, by key and whether it is given, means nothing without one.

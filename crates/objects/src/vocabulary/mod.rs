@@ -9,7 +9,7 @@ mod contents;
 mod engine;
 mod patience;
 
-pub use access::{AccessKeys, SESSION, Scheme, check_pair, check_role, session_name};
+pub use access::{AccessKeys, Scheme, check_pair, check_role};
 pub use aiven::{AivenKeys, OutputType, TimestampSource};
 pub use classes::{
     AvroCodec, Directory, Extractor, FormatClass, ParquetCodec, Partitioner, Separator,
